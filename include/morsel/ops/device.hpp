@@ -1,0 +1,72 @@
+// The Device waist: a model is written once, `template <class D>`, against the coarse operations listed here, which every device
+// gives as overloads. `Cpu` (ops/cpu.hpp) is the reference device; `Cuda` arrives with morsel/cuda.cuh. Coarse on purpose: fusion
+// lives inside an operation, weight layout is private to the device, and there is no tensor framework and no virtual call.
+//
+// A device D is a context object: one per calling thread, passed by reference (`D& device`). Pointers are to its memory. It has
+//   D::Matrix   a weight [out_features, in_features] as the device likes it, immutable after it is made, shareable
+//   D::Buffer   owned memory of floats, `float* data()`, `std::size_t size()`
+// and these operations (rows = tokens of all sequences, one after another; width = hidden size):
+//
+//   Buffer allocate(D&, size_t count);                                          uninitialised floats
+//   Buffer prepare_vector(D&, const TensorView&);                               a gain or bias, widened to f32
+//   Matrix prepare_matrix(D&, std::span<const MatrixPart>);                     parts stacked along out_features (fused q, k, v)
+//   void upload(D&, std::span<const float> from, float* to);  download(D&, const float* from, std::span<float> to);
+//   void copy(D&, const float* from, float* to, size_t count);                  both on the device
+//   void embed(D&, const Matrix& table, std::span<const TokenId> ids, float* out);              out [rows, width]
+//   void rms_norm(D&, const float* x, const float* gain, float eps, size_t rows, size_t width, float* out);
+//   void linear(D&, const float* x, size_t rows, const Matrix&, const Epilogue&, float* out);   out [rows, out_features]
+//   void rope_and_cache(D&, float* qkv, const AttentionShape&, const RopeTable<D>&, std::span<const Segment>, KvCache<D>&, layer)
+//   void attention(D&, const float* qkv, const AttentionShape&, std::span<const Segment>, const KvCache<D>&, layer, float* out);
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "morsel/core/dtype.hpp"
+#include "morsel/formats/tensor_source.hpp"
+
+namespace morsel {
+
+// One stored tensor that becomes rows of a prepared matrix.
+struct MatrixPart {
+    TensorView view;                 // [out_features, in_features], or [in_features, out_features] where `transposed`
+    bool transposed = false;         // GPT-2's Conv1D stores the transpose
+    // Where not empty: prepared row i is stored row row_order[i]. GGUF files of the llama architecture interleave the rotary
+    // halves of each head's rows; this puts them back.
+    std::vector<std::uint32_t> row_order = {};
+};
+
+enum class Activation : std::uint8_t { none, silu, gelu, gelu_tanh, relu, tanh };
+
+// What `linear` does with x·Wᵀ before it stores it, in this order.
+struct Epilogue {
+    const float* bias = nullptr;               // [out_features], added
+    Activation activation = Activation::none;  // applied after the bias
+    // The matrix holds gate rows and then up rows: out[i] = activation(gate[i]) · up[i], out is [rows, out_features / 2].
+    bool gated = false;
+    bool accumulate = false;                   // out += result (residual) in place of out = result
+};
+
+// Sizes of one attention layer. A row of `qkv` holds n_heads query heads, then n_kv_heads key heads, then n_kv_heads value heads,
+// each head_dim floats.
+struct AttentionShape {
+    std::size_t n_heads = 0, n_kv_heads = 0, head_dim = 0;
+    float scale = 0;                // scores are multiplied by it; 1/sqrt(head_dim) for all models here
+    std::size_t window = 0;         // a query sees itself and the window-1 keys before it; 0: all
+    float eps = 0;                  // of the q and k norms
+    const float* q_norm = nullptr;  // [head_dim] RMSNorm gain of each query head before RoPE (Qwen3), or null
+    const float* k_norm = nullptr;  // [head_dim], likewise for keys
+    std::size_t qkv_width() const { return (n_heads + 2 * n_kv_heads) * head_dim; }
+};
+
+// One sequence's share of a batch: rows [row_begin, row_begin + row_count) are its tokens at positions
+// [past, past + row_count), and its keys live in slot `slot` of the cache. Sequences of a batch never see one another, and
+// padding does not exist here.
+struct Segment {
+    std::size_t row_begin = 0, row_count = 0;
+    std::size_t past = 0;   // tokens already in the cache
+    std::size_t slot = 0;   // which sequence of the cache
+};
+
+}  // namespace morsel
