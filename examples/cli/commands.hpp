@@ -1,0 +1,14 @@
+// The commands of `morsel`, one file each; main.cpp lists them.
+#pragma once
+#include "command.hpp"
+
+namespace cli {
+
+Command encode_command();
+Command decode_command();
+Command generate_command();
+Command chat_command();
+Command forward_command();
+Command inspect_command();
+
+}  // namespace cli
