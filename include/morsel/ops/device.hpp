@@ -14,9 +14,13 @@
 //   void copy(D&, const float* from, float* to, size_t count);                  both on the device
 //   void embed(D&, const Matrix& table, std::span<const TokenId> ids, float* out);              out [rows, width]
 //   void rms_norm(D&, const float* x, const float* gain, float eps, size_t rows, size_t width, float* out);
+//   void layer_norm(D&, const float* x, const float* gain, const float* bias, float eps, size_t rows, size_t width, float* out);
 //   void linear(D&, const float* x, size_t rows, const Matrix&, const Epilogue&, float* out);   out [rows, out_features]
 //   void rope_and_cache(D&, float* qkv, const AttentionShape&, const RopeTable<D>&, std::span<const Segment>, KvCache<D>&, layer)
+//   RopeTable<D> make_rope_table(D&, span<const float> inverse_frequency, float scaling, size_t positions);
+//   KvCache<D> make_kv_cache(D&, size_t layers, slots, capacity, n_kv_heads, head_dim);        grows as positions are written
 //   void attention(D&, const float* qkv, const AttentionShape&, std::span<const Segment>, const KvCache<D>&, layer, float* out);
+//   TokenId argmax(D&, const float* values, size_t count);                                      the first of the greatest
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -59,6 +63,10 @@ struct AttentionShape {
     const float* k_norm = nullptr;  // [head_dim], likewise for keys
     std::size_t qkv_width() const { return (n_heads + 2 * n_kv_heads) * head_dim; }
 };
+
+// Cosines and sines of rotary positions, and the keys and values of earlier tokens: each device specialises them.
+template <class D> struct RopeTable;
+template <class D> struct KvCache;
 
 // One sequence's share of a batch: rows [row_begin, row_begin + row_count) are its tokens at positions
 // [past, past + row_count), and its keys live in slot `slot` of the cache. Sequences of a batch never see one another, and

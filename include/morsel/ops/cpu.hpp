@@ -1,0 +1,8 @@
+// The CPU device, whole: everything ops/device.hpp lists, for `Cpu`.
+#pragma once
+#include "morsel/ops/cpu/attention.hpp"
+#include "morsel/ops/cpu/device.hpp"
+#include "morsel/ops/cpu/linear.hpp"
+#include "morsel/ops/cpu/matrix.hpp"
+#include "morsel/ops/cpu/norm.hpp"
+#include "morsel/ops/cpu/rope.hpp"
