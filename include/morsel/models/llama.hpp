@@ -48,9 +48,9 @@ struct Llama {
 // What grows while sequences are decoded: keys and values, the tokens so far, and work space. One per conversation or batch.
 template <class D>
 struct LlamaState {
-    typename D::KvCache cache;                    // one slot per sequence
+    KvCache<D> cache;                             // one slot per sequence
     std::vector<std::vector<TokenId>> tokens;     // [sequence]: all tokens in the cache
-    typename D::RopeTable rope, long_rope;        // long_rope: longrope's factors beyond the original length
+    RopeTable<D> rope, long_rope;                 // long_rope: longrope's factors beyond the original length
     typename D::Buffer hidden, normed, qkv, context, mlp;  // [rows, …], grown on demand
     std::size_t rows = 0;                         // capacity of the work space
 };
@@ -60,20 +60,20 @@ namespace detail {
 // q, k and v biases and the like, one after another on the device; empty where the file has none of them.
 template <class D>
 typename D::Buffer stacked_bias(D& device, WeightReader& weights, const std::vector<std::pair<std::string, std::size_t>>& parts) {
-    std::size_t present = 0;
-    std::vector<TensorView> views;
+    std::vector<std::string> names;
+    std::size_t total = 0;
+    bool any = false;
+    for (const auto& [name, size] : parts) names.push_back(name), total += size, any = any || weights.has(name);
+    if (!any) return {};
+    weights.require(names);
+    typename D::Buffer stacked = allocate(device, total);
+    std::size_t at = 0;
     for (const auto& [name, size] : parts) {
-        if (!weights.has(name)) continue;
-        views.push_back(weights.take(name, {size}));
-        ++present;
+        const typename D::Buffer part = prepare_vector(device, weights.take(name, {size}));
+        copy(device, part.data(), stacked.data() + at, size);
+        at += size;
     }
-    if (present == 0) return {};
-    if (present != parts.size()) {
-        std::vector<std::string> names;
-        for (const auto& part : parts) names.push_back(part.first);
-        weights.require(names);
-    }
-    return prepare_vector(device, views);
+    return stacked;
 }
 
 // Row order that undoes GGUF's interleaving: stored row 2j+h of a head is rotary half h, element j.
@@ -120,14 +120,14 @@ Llama<D> load_llama(D& device, const LlamaConfig& config, const TensorSource& so
         return prepared;
     };
     const auto vector = [&](const std::string& name, std::size_t size) {
-        const TensorView view = weights.take(name, {size});
-        return prepare_vector(device, std::span<const TensorView>(&view, 1));
+        return prepare_vector(device, weights.take(name, {size}));
     };
     const auto rotated = [&](const TensorView& view, std::size_t heads) {
         return MatrixPart{.view = view, .row_order = c.interleaved_rope_rows ? detail::halves_together(heads, c.head_dim) : std::vector<std::uint32_t>{}};
     };
 
-    Llama<D> model{.config = c};
+    Llama<D> model;
+    model.config = c;
     model.embed_tokens = matrix({{.view = weights.take("model.embed_tokens.weight", {c.vocab_size, c.hidden_size})}});
     if (!c.tie_word_embeddings) model.lm_head = matrix({{.view = weights.take("lm_head.weight", {c.vocab_size, c.hidden_size})}});
     model.norm = vector("model.norm.weight", c.hidden_size);
@@ -168,7 +168,7 @@ template <class D>
 LlamaState<D> make_llama_state(D& device, const Llama<D>& model, std::size_t sequences = 1) {
     const LlamaConfig& c = model.config;
     LlamaState<D> state;
-    state.cache = make_kv_cache(device, c.num_hidden_layers, sequences, c.num_key_value_heads, c.head_dim);
+    state.cache = make_kv_cache(device, c.num_hidden_layers, sequences, 0, c.num_key_value_heads, c.head_dim);
     state.tokens.resize(sequences);
     state.rope = make_rope_table(device, inverse_frequencies(c.rope, c.head_dim, false), c.rope.attention_factor);
     if (c.rope.kind == RopeKind::longrope) state.long_rope = make_rope_table(device, inverse_frequencies(c.rope, c.head_dim, true), c.rope.attention_factor);
@@ -196,7 +196,7 @@ void reserve_rows(D& device, const LlamaConfig& c, LlamaState<D>& state, std::si
 // observe(i, hidden) sees the input of block i, and after the last block the normalised result as number num_hidden_layers.
 template <class D, class Observe>
 void run_blocks(D& device, const Llama<D>& model, LlamaState<D>& state, std::span<const TokenId> input_ids,
-                std::span<const Segment> segments, const typename D::RopeTable& rope, Observe&& observe) {
+                std::span<const Segment> segments, const RopeTable<D>& rope, Observe&& observe) {
     const LlamaConfig& c = model.config;
     const std::size_t rows = input_ids.size();
     reserve_rows(device, c, state, rows);
@@ -245,7 +245,7 @@ const float* forward(D& device, const Llama<D>& model, LlamaState<D>& state, std
     tokens.insert(tokens.end(), input_ids.begin(), input_ids.end());
     try {
         const bool is_long = c.rope.is_long(total);
-        const typename D::RopeTable& rope = is_long ? state.long_rope : state.rope;
+        const RopeTable<D>& rope = is_long ? state.long_rope : state.rope;
         if (is_long && past > 0 && !c.rope.is_long(past)) {
             // Longrope has just switched its factors: all keys are computed anew, as the reference does.
             const Segment whole{.row_begin = 0, .row_count = total, .past = 0, .slot = sequence};
