@@ -1,0 +1,157 @@
+// Unicode normalization forms C, D, KC and KD, with the origin of every character. Unicode Standard Annex 15.
+// Each result character carries a change count: 0 replaces the next input character, +n is inserted after it, -n replaces one
+// and removes n more; aligned_text.hpp turns those into byte origins exactly as the reference (Hugging Face tokenizers) does.
+// Linear but for the sort of combining marks (n log n in the length of a run of marks).
+#pragma once
+#include <algorithm>
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "morsel/unicode/normalization_tables.hpp"
+#include "morsel/unicode/utf8.hpp"
+
+namespace morsel::unicode {
+
+enum class NormalForm { nfd, nfkd, nfc, nfkc };  // the order of the bits in normalization_flags
+
+// A character of a transformed text and what became of the input for it.
+struct ChangedCharacter {
+    char32_t value = 0;
+    std::ptrdiff_t change = 0;  // 0 replaces one input character; > 0 is new; -n replaces one and removes the n after it
+};
+
+inline std::uint8_t combining_class(char32_t c) noexcept {
+    using namespace unicode_tables;
+    return c > 0x10FFFF ? std::uint8_t{0} : combining_class_values[static_cast<std::size_t>(combining_class_blocks[c >> 7]) * 128 + (c & 127)];
+}
+
+namespace detail {
+
+inline constexpr char32_t hangul_s = 0xAC00, hangul_l = 0x1100, hangul_v = 0x1161, hangul_t = 0x11A7;
+inline constexpr char32_t hangul_l_count = 19, hangul_v_count = 21, hangul_t_count = 28, hangul_s_count = 11172;
+
+inline std::uint8_t normalization_flags(char32_t c) noexcept {
+    using namespace unicode_tables;
+    return c > 0x10FFFF ? std::uint8_t{0} : normalization_flags_values[static_cast<std::size_t>(normalization_flags_blocks[c >> 7]) * 128 + (c & 127)];
+}
+
+// Calls emit(code point) for the full decomposition of c.
+template <class Emit> void decompose(char32_t c, bool compatible, Emit&& emit) {
+    using namespace unicode_tables;
+    if (c < 0xA0) return emit(c);
+    if (c - hangul_s < hangul_s_count) {
+        const char32_t index = c - hangul_s, t = index % hangul_t_count;
+        emit(hangul_l + index / (hangul_v_count * hangul_t_count));
+        emit(hangul_v + index % (hangul_v_count * hangul_t_count) / hangul_t_count);
+        if (t != 0) emit(hangul_t + t);
+        return;
+    }
+    const auto rank = c > 0x10FFFF ? 0 : decomposition_values[static_cast<std::size_t>(decomposition_blocks[c >> 7]) * 128 + (c & 127)];
+    const Decomposition& record = decomposition_records[rank];
+    const std::size_t start = compatible ? record.compatible : record.canonical;
+    const std::size_t size = compatible ? record.compatible_size : record.canonical_size;
+    if (size == 0) return emit(c);
+    for (std::size_t i = 0; i < size; ++i) emit(decomposition_store[start + i]);
+}
+
+// The primary composite of the pair, or 0.
+inline char32_t compose(char32_t a, char32_t b) noexcept {
+    using namespace unicode_tables;
+    if (a - hangul_l < hangul_l_count && b - hangul_v < hangul_v_count)
+        return hangul_s + ((a - hangul_l) * hangul_v_count + (b - hangul_v)) * hangul_t_count;
+    if (a - hangul_s < hangul_s_count && (a - hangul_s) % hangul_t_count == 0 && b > hangul_t && b < hangul_t + hangul_t_count)
+        return a + (b - hangul_t);
+    const Composition* found = std::lower_bound(std::begin(compositions), std::end(compositions), Composition{a, b, 0},
+        [](const Composition& x, const Composition& y) { return x.first != y.first ? x.first < y.first : x.second < y.second; });
+    return found != std::end(compositions) && found->first == a && found->second == b ? found->composed : 0;
+}
+
+// Decomposes text from `position` on and puts marks into canonical order; change counts stay with their characters.
+inline std::vector<ChangedCharacter> decomposed(std::string_view text, bool compatible) {
+    std::vector<ChangedCharacter> out;
+    out.reserve(text.size());
+    std::size_t marks = 0;  // where the run of characters with a class other than 0 begins
+    const auto by_class = [](const ChangedCharacter& x, const ChangedCharacter& y) { return combining_class(x.value) < combining_class(y.value); };
+    const auto order = [&] {
+        if (out.size() - marks > 1) std::stable_sort(out.begin() + static_cast<std::ptrdiff_t>(marks), out.end(), by_class);
+    };
+    for (std::size_t i = 0; i < text.size();) {
+        std::ptrdiff_t change = 0;
+        decompose(next_code_point(text, i), compatible, [&](char32_t c) {
+            if (combining_class(c) == 0) {
+                order();
+                out.push_back({c, change});
+                marks = out.size();
+            } else {
+                out.push_back({c, change});
+            }
+            change = 1;
+        });
+    }
+    order();
+    return out;
+}
+
+// Canonical composition in place. A composite's change is the sum over its parts, one less for each part but the first.
+inline void compose_all(std::vector<ChangedCharacter>& text) {
+    std::size_t out = 0, starter = 0;
+    bool has_starter = false;
+    int last_class = -1;  // of the last character kept after the starter; -1: none, so the next one is adjacent
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const ChangedCharacter c = text[i];
+        const int ccc = combining_class(c.value);
+        if (has_starter && (last_class < 0 || last_class < ccc)) {
+            if (const char32_t composite = compose(text[starter].value, c.value)) {
+                text[starter].value = composite;
+                text[starter].change += c.change - 1;
+                continue;
+            }
+        }
+        if (ccc == 0) starter = out, has_starter = true, last_class = -1;
+        else last_class = ccc;
+        text[out++] = c;
+    }
+    text.resize(out);
+}
+
+}  // namespace detail
+
+// Whether the text is surely in that form already (false also for "maybe").
+inline bool is_normalized_quick(std::string_view text, NormalForm form) noexcept {
+    const auto bit = static_cast<std::uint8_t>(1u << static_cast<unsigned>(form));
+    std::uint8_t last = 0;
+    for (std::size_t i = 0; i < text.size();) {
+        if (static_cast<unsigned char>(text[i]) < 0x80) {
+            i += ascii_run(text, i);
+            last = 0;
+            continue;
+        }
+        const char32_t c = next_code_point(text, i);
+        const std::uint8_t flags = detail::normalization_flags(c);
+        if (flags & bit) return false;
+        const std::uint8_t ccc = flags & 16 ? combining_class(c) : std::uint8_t{0};
+        if (ccc != 0 && ccc < last) return false;
+        last = ccc;
+    }
+    return true;
+}
+
+// The normalized text (of valid UTF-8) as characters with their change counts.
+inline std::vector<ChangedCharacter> normalized_changes(std::string_view text, NormalForm form) {
+    auto out = detail::decomposed(text, form == NormalForm::nfkd || form == NormalForm::nfkc);
+    if (form == NormalForm::nfc || form == NormalForm::nfkc) detail::compose_all(out);
+    return out;
+}
+
+// The normalized text, of valid UTF-8.
+inline std::string normalized(std::string_view text, NormalForm form) {
+    if (is_normalized_quick(text, form)) return std::string(text);
+    std::string out;
+    out.reserve(text.size() + text.size() / 4);
+    for (const auto& c : normalized_changes(text, form)) append(out, c.value);
+    return out;
+}
+
+}  // namespace morsel::unicode
