@@ -242,11 +242,14 @@ inline void apply_eta_cutoff(std::span<float> logits, float epsilon) {
     detail::remove_less_probable(logits, max, eta * sum);
 }
 
-// All of them in order. `history`: prompt and tokens so far.
-inline void process_logits(std::span<float> logits, std::span<const TokenId> history, const LogitsProcessing& options, LogitsWorkspace& workspace) {
+// Those that every choice of a token goes through. `history`: prompt and tokens so far.
+inline void apply_penalties(std::span<float> logits, std::span<const TokenId> history, const LogitsProcessing& options, LogitsWorkspace& workspace) {
     if (options.repetition_penalty != 1) apply_repetition_penalty(logits, history, options.repetition_penalty, workspace);
     if (options.no_repeat_ngram_size > 0) apply_no_repeat_ngram(logits, history, options.no_repeat_ngram_size);
-    if (!options.do_sample) return;
+}
+
+// Those that only sampling goes through.
+inline void apply_warpers(std::span<float> logits, const LogitsProcessing& options, LogitsWorkspace& workspace) {
     if (options.temperature != 1) apply_temperature(logits, options.temperature);
     if (options.top_k > 0) apply_top_k(logits, options.top_k, workspace);
     if (options.top_p < 1) apply_top_p(logits, options.top_p, workspace);
@@ -254,6 +257,12 @@ inline void process_logits(std::span<float> logits, std::span<const TokenId> his
     if (options.typical_p < 1) apply_typical(logits, options.typical_p, workspace);
     if (options.epsilon_cutoff > 0) apply_epsilon_cutoff(logits, options.epsilon_cutoff);
     if (options.eta_cutoff > 0) apply_eta_cutoff(logits, options.eta_cutoff);
+}
+
+// All of them in order.
+inline void process_logits(std::span<float> logits, std::span<const TokenId> history, const LogitsProcessing& options, LogitsWorkspace& workspace) {
+    apply_penalties(logits, history, options, workspace);
+    if (options.do_sample) apply_warpers(logits, options, workspace);
 }
 
 }  // namespace morsel
