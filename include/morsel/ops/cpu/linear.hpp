@@ -1,14 +1,109 @@
-// linear on the CPU: x · Wᵀ and what follows it.
+// linear on the CPU: x · Wᵀ and what follows it, in one parallel section. Threads take contiguous shares of the panels; where
+// gated, a share is pairs of a gate panel and its up panel, so that the epilogue is local.
+// The kernels: few rows in f32 (row_kernels.hpp), few rows of quantised weights in fixed point (fixed_point.hpp), many rows on
+// tiles (tile_product.hpp). What holds: the same bits at any number of threads; and within each kernel a row's result does not
+// depend on the rows beside it.
 #pragma once
 #include "morsel/ops/cpu/matrix.hpp"
-#include "morsel/ops/reference.hpp"
+#include "morsel/ops/cpu/row_kernels.hpp"
 
 namespace morsel {
 
+namespace detail {
+
+// The panels of a product in units that one thread finishes alone: a pair of panels, where gated a gate panel and its up panel.
+struct PanelPairs {
+    const CpuMatrix& weight;
+    bool gated = false;
+    std::size_t size() const { return gated ? weight.panels / 2 : (weight.panels + 1) / 2; }
+    std::size_t first(std::size_t i) const { return gated ? i : 2 * i; }
+    // Which may be weight.panels: none.
+    std::size_t second(std::size_t i) const { return gated ? i + weight.panels / 2 : 2 * i + 1; }
+};
+
+// Whether gate panel i and up panel i cover the same rows of their halves.
+inline bool halves_align(const CpuMatrix& weight) {
+    if (weight.out_features % (2 * panel_rows) != 0) return false;
+    return std::all_of(weight.runs.begin(), weight.runs.end(), [](const CpuMatrix::Run& run) { return run.first_row % panel_rows == 0; });
+}
+
+// Finishes `rows` rows of a pair; y holds [rows][16] of the first panel and of the second.
+inline void finish_pair(Isa isa, const Epilogue& epilogue, const PanelPairs& pairs, std::size_t pair, std::size_t rows, float* first, float* second,
+                        float* out, std::size_t out_width) {
+    const CpuMatrix::Panel a = pairs.weight.panel(pairs.first(pair));
+    const std::size_t half = pairs.weight.out_features / 2;
+    for (std::size_t row = 0; row < rows; ++row)
+        finish_columns(isa, epilogue, a.first_row, half, a.rows, first + row * 16, pairs.gated ? second + row * 16 : nullptr, out + row * out_width);
+    if (pairs.gated || pairs.second(pair) >= pairs.weight.panels) return;
+    const CpuMatrix::Panel b = pairs.weight.panel(pairs.second(pair));
+    for (std::size_t row = 0; row < rows; ++row) finish_columns(isa, epilogue, b.first_row, half, b.rows, second + row * 16, nullptr, out + row * out_width);
+}
+
+// x [rows, padded_columns(in_features)]
+inline void linear_f32(Cpu& device, const float* x, std::size_t rows, const PanelPairs& pairs, const Epilogue& epilogue, float* out, std::size_t out_width) {
+    const std::size_t stride = padded_columns(pairs.weight.in_features), blocks = stride / 32;
+    device.pool().split(pairs.size(), 1, [&](std::size_t begin, std::size_t end, unsigned thread) {
+        float* widened = rows > 1 ? device.scratch(1 + thread, 2 * stride * panel_rows) : nullptr;
+        for (std::size_t pair = begin; pair < end; ++pair) {
+            const std::size_t count = pairs.second(pair) < pairs.weight.panels ? 2 : 1;
+            alignas(64) float y[2][4 * 16];
+            const float* wide[2] = {nullptr, nullptr};
+            for (std::size_t i = 0; i < count; ++i) {
+                const CpuMatrix::Panel panel = pairs.weight.panel(i == 0 ? pairs.first(pair) : pairs.second(pair));
+                if (rows == 1) {
+                    with_panel_type(panel.type, [&]<DType Type>() { dot_panel<Type, 1>(device.isa(), panel.data, blocks, x, stride, y[i]); });
+                } else if (panel.type == DType::f32) {
+                    wide[i] = reinterpret_cast<const float*>(panel.data);
+                } else {
+                    float* to = widened + i * stride * panel_rows;
+                    with_panel_type(panel.type, [&]<DType Type>() { widen_panel<Type>(device.isa(), panel.data, blocks, to); });
+                    wide[i] = to;
+                }
+            }
+            for (std::size_t row = 0; row < rows; row += 4) {
+                const std::size_t n = std::min<std::size_t>(4, rows - row);
+                for (std::size_t i = 0; i < count && rows > 1; ++i) dot_widened(device.isa(), wide[i], blocks, x + row * stride, stride, n, y[i]);
+                finish_pair(device.isa(), epilogue, pairs, pair, n, y[0], y[1], out + row * out_width, out_width);
+            }
+        }
+    });
+}
+
+}  // namespace detail
+
 // x [rows, in_features]; out [rows, out_features], or [rows, out_features / 2] where gated. x and out may not overlap.
 inline void linear(Cpu& device, const float* x, std::size_t rows, const CpuMatrix& weight, const Epilogue& epilogue, float* out) {
-    (void)device;
-    reference::linear(x, rows, weight.values.data(), weight.out_features, weight.in_features, epilogue, out);
+    if (rows == 0) return;
+    const std::size_t width = weight.in_features, stride = padded_columns(width), n = weight.out_features;
+    const bool split_halves = epilogue.gated && !detail::halves_align(weight);  // tiny models only
+    float* padded = nullptr;
+    float* ungated = nullptr;
+    if (stride != width || split_halves) {
+        float* scratch = device.scratch(0, (stride != width ? rows * stride : 0) + (split_halves ? rows * n : 0));
+        if (stride != width) padded = scratch, scratch += rows * stride;
+        if (split_halves) ungated = scratch;
+    }
+    if (padded != nullptr) {
+        for (std::size_t row = 0; row < rows; ++row) {
+            std::copy_n(x + row * width, width, padded + row * stride);
+            std::fill(padded + row * stride + width, padded + (row + 1) * stride, 0.0f);
+        }
+        x = padded;
+    }
+    const detail::PanelPairs pairs{weight, epilogue.gated && !split_halves};
+    const Epilogue plain;
+    detail::linear_f32(device, x, rows, pairs, split_halves ? plain : epilogue, split_halves ? ungated : out, pairs.gated ? n / 2 : split_halves ? n : epilogue.gated ? n / 2 : n);
+    if (!split_halves) return;
+    const std::size_t half = n / 2;
+    for (std::size_t row = 0; row < rows; ++row) {
+        for (std::size_t column = 0; column < half; column += 16) {
+            const std::size_t count = std::min<std::size_t>(16, half - column);
+            float y[16] = {}, up[16] = {};
+            std::copy_n(ungated + row * n + column, count, y);
+            std::copy_n(ungated + row * n + half + column, count, up);
+            detail::finish_columns(device.isa(), epilogue, column, half, count, y, up, out + row * half);
+        }
+    }
 }
 
 }  // namespace morsel

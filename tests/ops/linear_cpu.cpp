@@ -1,0 +1,172 @@
+// linear, embed and prepare_matrix of the CPU device against plain loops: every stored type, every instruction set the machine
+// has, shapes around the panel's boundaries, every epilogue.
+#include "morsel/ops/cpu.hpp"
+#include "morsel/ops/reference.hpp"
+#include "support/catch.hpp"
+#include "support/stored_matrix.hpp"
+
+using namespace morsel;
+using morsel_test::Stored;
+
+namespace {
+
+constexpr Isa all_isas[] = {Isa::generic, Isa::avx2, Isa::avx512, Isa::avx512_bf16, Isa::amx};
+constexpr DType all_types[] = {DType::f32,  DType::f16,  DType::bf16, DType::q4_0, DType::q4_1, DType::q5_0,
+                               DType::q5_1, DType::q8_0, DType::q4_k, DType::q5_k, DType::q6_k};
+
+// Largest difference over all outputs, relative to what the sum's terms could have been: Σ|x·w| + |out before|.
+double worst_error(Cpu& device, const std::vector<float>& x, std::size_t rows, const CpuMatrix& weight, const std::vector<float>& plain, const Epilogue& epilogue) {
+    const std::size_t n = weight.out_features, k = weight.in_features, width = epilogue.gated ? n / 2 : n;
+    std::vector<float> expected(rows * width, 0.5f), found(rows * width + 1, 0.5f);
+    found.back() = 12345.0f;
+    reference::linear(x.data(), rows, plain.data(), n, k, epilogue, expected.data());
+    linear(device, x.data(), rows, weight, epilogue, found.data());
+    REQUIRE(found.back() == 12345.0f);
+    double worst = 0;
+    for (std::size_t row = 0; row < rows; ++row) {
+        for (std::size_t j = 0; j < width; ++j) {
+            double terms = 1e-3;
+            for (std::size_t i = 0; i < k; ++i) terms += std::abs(x[row * k + i] * plain[j * k + i]);
+            if (epilogue.gated) {
+                double up = epilogue.bias != nullptr ? std::abs(epilogue.bias[width + j]) : 0;
+                for (std::size_t i = 0; i < k; ++i) up += std::abs(x[row * k + i] * plain[(j + width) * k + i]);
+                terms = (1 + terms) * (1 + up);
+            }
+            worst = std::max(worst, std::abs(static_cast<double>(expected[row * width + j]) - found[row * width + j]) / (1 + terms));
+        }
+    }
+    return worst;
+}
+
+}  // namespace
+
+TEST_CASE("every stored type multiplies as its exact values do, on every instruction set", "[ops]") {
+    for (const Isa isa : all_isas) {
+        for (const MatrixPrecision precision : {MatrixPrecision::f32, MatrixPrecision::split}) {
+            Cpu device({.threads = 2, .precision = precision, .isa = isa});
+            if (device.isa() != isa) continue;  // not on this machine
+            for (const DType type : all_types) {
+                const std::size_t block = dtype_info(type).block_size;
+                for (const std::size_t n : {1u, 15u, 16u, 17u, 33u, 64u, 131u}) {
+                    for (const std::size_t k : {1u, 31u, 48u, 64u, 256u, 512u}) {
+                        if (k % block != 0) continue;
+                        const Stored stored = morsel_test::random_matrix(type, n, k, n * 7 + k);
+                        const CpuMatrix weight = prepare_matrix(device, stored.view());
+                        for (const std::size_t rows : {1u, 2u, 3u, 5u, 16u, 33u}) {
+                            const std::vector<float> x = morsel_test::random_floats(rows * k, rows + 99);
+                            INFO("isa " << static_cast<int>(isa) << " type " << dtype_info(type).name << " n " << n << " k " << k << " rows " << rows);
+                            CHECK(worst_error(device, x, rows, weight, stored.values, {}) < (precision == MatrixPrecision::f32 ? 1e-6 : 1e-5));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+TEST_CASE("every epilogue follows the product", "[ops]") {
+    for (const Isa isa : all_isas) {
+        Cpu device({.threads = 2, .isa = isa});
+        if (device.isa() != isa) continue;
+        for (const std::size_t n : {2u, 32u, 34u, 64u, 96u}) {
+            for (const std::size_t k : {12u, 64u}) {
+                const Stored stored = morsel_test::random_matrix(DType::f32, n, k, n + k);
+                const CpuMatrix weight = prepare_matrix(device, stored.view());
+                const std::vector<float> bias = morsel_test::random_floats(n, 3);
+                for (const std::size_t rows : {1u, 4u, 40u}) {
+                    const std::vector<float> x = morsel_test::random_floats(rows * k, rows);
+                    for (const auto activation : {Activation::none, Activation::silu, Activation::gelu, Activation::gelu_tanh, Activation::relu, Activation::tanh}) {
+                        for (unsigned bits = 0; bits < 8; ++bits) {
+                            const Epilogue epilogue{.bias = (bits & 1) != 0 ? bias.data() : nullptr, .activation = activation,
+                                                    .gated = (bits & 2) != 0, .accumulate = (bits & 4) != 0};
+                            INFO("isa " << static_cast<int>(isa) << " n " << n << " k " << k << " rows " << rows << " activation " << static_cast<int>(activation) << " bits " << bits);
+                            CHECK(worst_error(device, x, rows, weight, stored.values, epilogue) < 1e-5);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+TEST_CASE("parts stack, each of its own type and row order", "[ops]") {
+    Cpu device({.threads = 2});
+    const std::size_t k = 256;
+    const Stored a = morsel_test::random_matrix(DType::q4_k, 20, k, 1), b = morsel_test::random_matrix(DType::q6_k, 33, k, 2),
+                 c = morsel_test::random_matrix(DType::q6_k, 3, k, 3), d = morsel_test::random_matrix(DType::f32, k, 10, 4);
+    std::vector<std::uint32_t> reversed;
+    for (std::uint32_t i = 0; i < 33; ++i) reversed.push_back(32 - i);
+    const std::vector<MatrixPart> parts = {{.view = a.view()}, {.view = b.view(), .row_order = reversed}, {.view = c.view()}, {.view = d.view(), .transposed = true}};
+    const CpuMatrix weight = prepare_matrix(device, std::span<const MatrixPart>(parts));
+    REQUIRE(weight.out_features == 66);
+    std::vector<float> plain = a.values;
+    for (std::uint32_t i = 0; i < 33; ++i) plain.insert(plain.end(), b.values.begin() + (32 - i) * k, b.values.begin() + (33 - i) * k);
+    plain.insert(plain.end(), c.values.begin(), c.values.end());
+    for (std::size_t i = 0; i < 10; ++i) {
+        for (std::size_t j = 0; j < k; ++j) plain.push_back(d.values[j * 10 + i]);
+    }
+    for (const std::size_t rows : {1u, 20u}) {
+        const std::vector<float> x = morsel_test::random_floats(rows * k, rows);
+        CHECK(worst_error(device, x, rows, weight, plain, {}) < 1e-5);
+        CHECK(worst_error(device, x, rows, weight, plain, {.activation = Activation::silu, .gated = true}) < 1e-5);
+    }
+    std::vector<TokenId> ids;
+    for (TokenId id = 0; id < 66; ++id) ids.push_back(65 - id);
+    std::vector<float> rows(66 * k);
+    embed(device, weight, ids, rows.data());
+    for (std::size_t i = 0; i < 66; ++i) {
+        for (std::size_t j = 0; j < k; ++j) REQUIRE(rows[i * k + j] == Approx(plain[(65 - i) * k + j]).epsilon(1e-6));
+    }
+}
+
+TEST_CASE("embedding rows are the stored values", "[ops]") {
+    Cpu device({.threads = 2});
+    for (const DType type : all_types) {
+        const Stored stored = morsel_test::random_matrix(type, 35, 256, 5);
+        const CpuMatrix table = prepare_matrix(device, stored.view());
+        const std::vector<TokenId> ids = {34, 0, 16, 15, 7};
+        std::vector<float> out(ids.size() * 256);
+        embed(device, table, ids, out.data());
+        for (std::size_t i = 0; i < ids.size(); ++i) {
+            for (std::size_t j = 0; j < 256; ++j) REQUIRE(out[i * 256 + j] == stored.values[ids[i] * 256 + j]);
+        }
+    }
+}
+
+TEST_CASE("results have the same bits at any number of threads and in any batch of few rows", "[ops]") {
+    const Stored stored = morsel_test::random_matrix(DType::q4_1, 131, 96, 1);
+    const std::vector<float> x = morsel_test::random_floats(40 * 96, 8);
+    std::vector<float> expected;
+    for (const unsigned threads : {1u, 2u, 3u}) {
+        for (const auto precision : {MatrixPrecision::f32, MatrixPrecision::split}) {
+            Cpu device({.threads = threads, .precision = precision});
+            const CpuMatrix weight = prepare_matrix(device, stored.view());
+            std::vector<float> batch(40 * 131), alone(131);
+            linear(device, x.data(), 40, weight, {}, batch.data());
+            if (precision == MatrixPrecision::f32) {
+                if (expected.empty()) expected = batch;
+                CHECK(batch == expected);
+            }
+            if (precision == MatrixPrecision::split) linear(device, x.data(), 5, weight, {}, batch.data());
+            linear(device, x.data() + 4 * 96, 1, weight, {}, alone.data());
+            CHECK(std::equal(alone.begin(), alone.end(), batch.begin() + 4 * 131));
+        }
+    }
+}
+
+TEST_CASE("matrices that cannot be are refused", "[ops]") {
+    Cpu device({.threads = 1});
+    const Stored a = morsel_test::random_matrix(DType::f32, 4, 32, 1), b = morsel_test::random_matrix(DType::f32, 4, 33, 1),
+                 q = morsel_test::random_matrix(DType::q8_0, 4, 32, 1);
+    const auto prepare = [&](std::vector<MatrixPart> parts) { return prepare_matrix(device, std::span<const MatrixPart>(parts)); };
+    CHECK_THROWS_AS(prepare({{.view = a.view()}, {.view = b.view()}}), Error);
+    CHECK_THROWS_AS(prepare({{.view = q.view(), .transposed = true}}), Error);
+    CHECK_THROWS_AS(prepare({{.view = a.view(), .row_order = {0, 1, 2, 4}}}), Error);
+    CHECK_THROWS_AS(prepare({{.view = a.view(), .row_order = {0, 1, 2}}}), Error);
+    TensorView cut = a.view();
+    cut.bytes = cut.bytes.first(cut.bytes.size() - 1);
+    CHECK_THROWS_AS(prepare({{.view = cut}}), Error);
+    TensorView integers = a.view();
+    integers.dtype = DType::i32;
+    CHECK_THROWS_AS(prepare({{.view = integers}}), Error);
+}
