@@ -19,11 +19,11 @@ namespace morsel {
 
 struct CpuMatrix;
 
-// How `linear` multiplies when a call has many rows; few rows always run with f32 activations.
+// How `linear` multiplies. Sums are f32 in any case.
 enum class MatrixPrecision : std::uint8_t {
     f32,       // f32 products
-    split,     // activations and weights as sums of two bf16: products good to about 16 bits, several times as fast
-    bf16,      // activations and weights rounded to bf16
+    split,     // f32 values as sums of two bf16, and quantised weights against 20-bit fixed point: good to some 16 bits, and faster
+    bf16,      // activations and weights rounded to bf16 where rows are many
 };
 
 struct CpuOptions {
@@ -56,14 +56,16 @@ class Cpu {
     using Buffer = CpuBuffer;
 
     explicit Cpu(CpuOptions options = {})
-        : pool_(options.threads), isa_(std::min(options.isa, detected_isa())), precision_(options.precision), scratch_(pool_.size() + 1) {}
+        : pool_(options.threads), isa_(std::min(options.isa, detected_isa())), precision_(options.precision), scratch_(shared_scratches + pool_.size()) {}
 
     ThreadPool& pool() noexcept { return pool_; }
     Isa isa() const noexcept { return isa_; }
     MatrixPrecision precision() const noexcept { return precision_; }
 
-    // Scratch of at least `count` floats, kept until a larger one of the same index is asked for. Index 0 is the caller's, thread
-    // t of the pool has 1 + t.
+    // Scratch of at least `count` floats, uninitialised, kept until a larger one of the same index is asked for. The first few
+    // indices are for what all threads share, asked for outside parallel sections: 0 padded or ungated rows, 1 activations as a
+    // kernel wants them. Thread t of the pool has shared_scratches + t.
+    static constexpr std::size_t shared_scratches = 2;
     float* scratch(std::size_t index, std::size_t count) {
         if (scratch_[index].size() < count) scratch_[index] = CpuBuffer(std::max(count, scratch_[index].size() * 2));
         return scratch_[index].data();

@@ -4,6 +4,7 @@
 // tiles (tile_product.hpp). What holds: the same bits at any number of threads; and within each kernel a row's result does not
 // depend on the rows beside it.
 #pragma once
+#include "morsel/ops/cpu/fixed_point.hpp"
 #include "morsel/ops/cpu/matrix.hpp"
 #include "morsel/ops/cpu/row_kernels.hpp"
 
@@ -39,34 +40,74 @@ inline void finish_pair(Isa isa, const Epilogue& epilogue, const PanelPairs& pai
     for (std::size_t row = 0; row < rows; ++row) finish_columns(isa, epilogue, b.first_row, half, b.rows, second + row * 16, nullptr, out + row * out_width);
 }
 
+// `rows` of 1 … 4 in fixed point, x [rows][blocks]; y [rows][16].
+template <DType Type>
+void dot_fixed(const std::uint8_t* panel, std::size_t blocks, const FixedBlock* x, std::size_t rows, float* y) {
+#if defined(__x86_64__)
+    if constexpr (quant_format(Type).bits > 0) {
+        if (rows == 4) return dot_fixed_vnni<Type, 4>(panel, blocks, x, y);
+        if (rows >= 2) dot_fixed_vnni<Type, 2>(panel, blocks, x, y);
+        if (rows % 2 != 0) dot_fixed_vnni<Type, 1>(panel, blocks, x + (rows - 1) * blocks, y + (rows - 1) * 16);
+    }
+#endif
+    (void)panel, (void)blocks, (void)x, (void)rows, (void)y;
+}
+
+// Products row by row: quantised panels in fixed point where `fixed` is given, [rows][blocks], all else in f32.
 // x [rows, padded_columns(in_features)]
-inline void linear_f32(Cpu& device, const float* x, std::size_t rows, const PanelPairs& pairs, const Epilogue& epilogue, float* out, std::size_t out_width) {
+inline void linear_rows(Cpu& device, const float* x, const FixedBlock* fixed, std::size_t rows, const PanelPairs& pairs, const Epilogue& epilogue, float* out,
+                        std::size_t out_width) {
     const std::size_t stride = padded_columns(pairs.weight.in_features), blocks = stride / 32;
+    const Isa isa = device.isa();
     device.pool().split(pairs.size(), 1, [&](std::size_t begin, std::size_t end, unsigned thread) {
-        float* widened = rows > 1 ? device.scratch(1 + thread, 2 * stride * panel_rows) : nullptr;
+        float* widened = rows > 1 ? device.scratch(Cpu::shared_scratches + thread, 2 * stride * panel_rows) : nullptr;
         for (std::size_t pair = begin; pair < end; ++pair) {
             const std::size_t count = pairs.second(pair) < pairs.weight.panels ? 2 : 1;
-            alignas(64) float y[2][4 * 16];
+            CpuMatrix::Panel panels[2];
             const float* wide[2] = {nullptr, nullptr};
             for (std::size_t i = 0; i < count; ++i) {
-                const CpuMatrix::Panel panel = pairs.weight.panel(i == 0 ? pairs.first(pair) : pairs.second(pair));
-                if (rows == 1) {
-                    with_panel_type(panel.type, [&]<DType Type>() { dot_panel<Type, 1>(device.isa(), panel.data, blocks, x, stride, y[i]); });
-                } else if (panel.type == DType::f32) {
+                const CpuMatrix::Panel& panel = panels[i] = pairs.weight.panel(i == 0 ? pairs.first(pair) : pairs.second(pair));
+                if (rows == 1 || (fixed != nullptr && quant_format(panel.type).bits > 0)) continue;  // read as stored
+                if (panel.type == DType::f32) {
                     wide[i] = reinterpret_cast<const float*>(panel.data);
                 } else {
                     float* to = widened + i * stride * panel_rows;
-                    with_panel_type(panel.type, [&]<DType Type>() { widen_panel<Type>(device.isa(), panel.data, blocks, to); });
+                    with_panel_type(panel.type, [&]<DType Type>() { widen_panel<Type>(isa, panel.data, blocks, to); });
                     wide[i] = to;
                 }
             }
             for (std::size_t row = 0; row < rows; row += 4) {
                 const std::size_t n = std::min<std::size_t>(4, rows - row);
-                for (std::size_t i = 0; i < count && rows > 1; ++i) dot_widened(device.isa(), wide[i], blocks, x + row * stride, stride, n, y[i]);
-                finish_pair(device.isa(), epilogue, pairs, pair, n, y[0], y[1], out + row * out_width, out_width);
+                alignas(64) float y[2][4 * 16];
+                for (std::size_t i = 0; i < count; ++i) {
+                    if (wide[i] != nullptr) {
+                        dot_widened(isa, wide[i], blocks, x + row * stride, stride, n, y[i]);
+                        continue;
+                    }
+                    with_panel_type(panels[i].type, [&]<DType Type>() {
+                        if (fixed != nullptr && quant_format(Type).bits > 0) dot_fixed<Type>(panels[i].data, blocks, fixed + row * blocks, n, y[i]);
+                        else dot_panel<Type, 1>(isa, panels[i].data, blocks, x, stride, y[i]);
+                    });
+                }
+                finish_pair(isa, epilogue, pairs, pair, n, y[0], y[1], out + row * out_width, out_width);
             }
         }
     });
+}
+
+// Activations in fixed point, [rows][blocks], in the device's scratch; or null where f32 is to be used.
+inline const FixedBlock* fixed_activations(Cpu& device, const float* x, std::size_t rows, const CpuMatrix& weight) {
+#if defined(__x86_64__)
+    const bool quantised = std::any_of(weight.runs.begin(), weight.runs.end(), [](const CpuMatrix::Run& run) { return quant_format(run.type).bits > 0; });
+    if (device.precision() == MatrixPrecision::f32 || device.isa() < Isa::avx512_bf16 || !quantised) return nullptr;
+    const std::size_t stride = padded_columns(weight.in_features), blocks = stride / 32;
+    auto* fixed = reinterpret_cast<FixedBlock*>(device.scratch(1, rows * blocks * (sizeof(FixedBlock) / sizeof(float))));
+    device.pool().split(rows, 8, [&](std::size_t begin, std::size_t end, unsigned) { to_fixed_avx512(x + begin * stride, (end - begin) * blocks, fixed + begin * blocks); });
+    return fixed;
+#else
+    (void)device, (void)x, (void)rows, (void)weight;
+    return nullptr;
+#endif
 }
 
 }  // namespace detail
@@ -92,7 +133,10 @@ inline void linear(Cpu& device, const float* x, std::size_t rows, const CpuMatri
     }
     const detail::PanelPairs pairs{weight, epilogue.gated && !split_halves};
     const Epilogue plain;
-    detail::linear_f32(device, x, rows, pairs, split_halves ? plain : epilogue, split_halves ? ungated : out, pairs.gated ? n / 2 : split_halves ? n : epilogue.gated ? n / 2 : n);
+    const Epilogue& inner = split_halves ? plain : epilogue;
+    float* inner_out = split_halves ? ungated : out;
+    const detail::FixedBlock* fixed = detail::fixed_activations(device, x, rows, weight);
+    detail::linear_rows(device, x, fixed, rows, pairs, inner, inner_out, pairs.gated ? n / 2 : n);
     if (!split_halves) return;
     const std::size_t half = n / 2;
     for (std::size_t row = 0; row < rows; ++row) {
