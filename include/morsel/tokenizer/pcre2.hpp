@@ -1,6 +1,7 @@
 // Regular expressions by PCRE2, for split patterns and replacements that no scanner knows (pattern.hpp). Needs <pcre2.h> and
-// libpcre2-8; the CMake target morsel::pcre2 brings both. UTF and UCP, so \s \w \d \b and (?i) follow Unicode; just-in-time
-// compiled where the machine allows it. Limits make hostile patterns an Error: never a hang, never a stack overflow.
+// libpcre2-8; the CMake target morsel::pcre2 brings both. Patterns are read as Oniguruma does (oniguruma_syntax.hpp), classes and
+// case follow Unicode; just-in-time compiled where the machine allows it. Limits make hostile patterns an Error: never a hang,
+// never a stack overflow. Characters are classified by the Unicode version of the PCRE2 in use (10.42: Unicode 14).
 #pragma once
 #ifndef PCRE2_CODE_UNIT_WIDTH
 #define PCRE2_CODE_UNIT_WIDTH 8
@@ -10,11 +11,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "morsel/core/error.hpp"
+#include "morsel/tokenizer/oniguruma_syntax.hpp"
 #include "morsel/tokenizer/pattern.hpp"
 
 namespace morsel {
@@ -37,9 +40,11 @@ inline std::string pcre2_message(int code) {
 class Pcre2Regex {
   public:
     explicit Pcre2Regex(std::string_view pattern) : source_(pattern) {
+        const std::string translated = oniguruma_to_pcre2(pattern);
         int error = 0;
         PCRE2_SIZE where = 0;
-        code_.reset(pcre2_compile_8(reinterpret_cast<PCRE2_SPTR8>(pattern.data()), pattern.size(), PCRE2_UTF | PCRE2_UCP, &error, &where, nullptr));
+        code_.reset(pcre2_compile_8(reinterpret_cast<PCRE2_SPTR8>(translated.data()), translated.size(), PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE, &error,
+                                    &where, nullptr));
         if (!code_)
             throw Error("regular expression \"" + source_ + "\" does not compile: " + pcre2_message(error) + " at byte " + std::to_string(where));
         pcre2_jit_compile_8(code_.get(), PCRE2_JIT_COMPLETE);  // without success matching is interpreted
