@@ -1,0 +1,60 @@
+// morsel-bench-generate --model DIR_OR_GGUF --threads N --prompt-tokens P --new-tokens M [--repeat R]: one JSON line with what
+// loading, prefill and decoding cost. Prefill is P tokens from an empty cache up to the logits of the last; decoding is M
+// single-token steps behind them, each with its logits. The token ids are those of bench/compare/inference.py. Best of R.
+#include <sys/resource.h>
+
+#include <charconv>
+#include <chrono>
+#include <cstdio>
+#include <map>
+#include <string>
+
+#include "morsel/models/llama.hpp"
+#include "morsel/ops/cpu.hpp"
+#include "morsel/pipeline/load_decoder.hpp"
+
+using namespace morsel;
+
+int main(int argc, char** argv) {
+    std::map<std::string, std::string> options = {{"--threads", "1"}, {"--prompt-tokens", "512"}, {"--new-tokens", "64"}, {"--repeat", "3"}, {"--model", ""}};
+    for (int i = 1; i + 1 < argc; i += 2) {
+        if (!options.contains(argv[i])) return std::fprintf(stderr, "unknown option %s\n", argv[i]), 2;
+        options[argv[i]] = argv[i + 1];
+    }
+    const auto number = [&](const char* name) { return std::strtoul(options[name].c_str(), nullptr, 10); };
+    using Clock = std::chrono::steady_clock;
+    const auto since = [](Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); };
+    try {
+        const auto start = Clock::now();
+        Cpu device({.threads = static_cast<unsigned>(number("--threads"))});
+        const LoadedDecoder<Cpu> decoder = load_decoder(device, options["--model"]);
+        const double load = since(start);
+        const LlamaConfig& c = decoder.model->config;
+        const std::size_t prompt = number("--prompt-tokens"), steps = number("--new-tokens");
+        std::vector<TokenId> ids(prompt + steps);
+        for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<TokenId>((i * 7919 % 40000 + 100) % c.vocab_size);
+        CpuBuffer out = allocate(device, c.vocab_size);
+        LlamaState<Cpu> state = make_llama_state(device, *decoder.model);
+        double prefill = 1e30, decode = 1e30;
+        for (std::size_t round = 0; round < number("--repeat"); ++round) {
+            reset(state);
+            auto from = Clock::now();
+            const float* hidden = forward(device, *decoder.model, state, 0, std::span(ids).first(prompt));
+            logits(device, *decoder.model, hidden + (prompt - 1) * c.hidden_size, 1, out.data());
+            prefill = std::min(prefill, since(from));
+            from = Clock::now();
+            for (std::size_t i = prompt; i < ids.size(); ++i) {
+                hidden = forward(device, *decoder.model, state, 0, std::span(ids).subspan(i, 1));
+                logits(device, *decoder.model, hidden, 1, out.data());
+            }
+            decode = std::min(decode, since(from));
+        }
+        rusage usage{};
+        getrusage(RUSAGE_SELF, &usage);
+        std::printf("{\"tool\": \"morsel\", \"load_ms\": %.1f, \"prefill_tok_per_s\": %.1f, \"decode_tok_per_s\": %.1f, \"first_token_ms\": %.1f, \"peak_rss_mb\": %.1f}\n",
+                    load * 1e3, static_cast<double>(prompt) / prefill, static_cast<double>(steps) / decode, prefill * 1e3, static_cast<double>(usage.ru_maxrss) / 1024);
+        return 0;
+    } catch (const std::exception& e) {
+        return std::fprintf(stderr, "morsel-bench-generate: %s\n", e.what()), 1;
+    }
+}

@@ -1,0 +1,11 @@
+// The whole library in one include, room by room in the order in which text flows: bytes, ids, logits, text.
+// Programs that only tokenize include morsel/tokenizer.hpp, which needs neither Eigen nor the models.
+#pragma once
+
+#include "morsel/tokenizer.hpp"             // text to ids and back
+#include "morsel/formats/open_weights.hpp"  // files to tensors
+#include "morsel/ops/cpu.hpp"               // the CPU device
+#include "morsel/models/llama.hpp"          // ids to logits
+#include "morsel/generation/generate.hpp"   // logits to ids
+#include "morsel/chat/chat_template.hpp"    // messages to a prompt
+#include "morsel/pipeline/text_generator.hpp"  // all of it, from a model directory

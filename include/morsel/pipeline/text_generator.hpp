@@ -1,0 +1,181 @@
+// Text in, text out: tokenizer, decoder model and generation loop from one model directory or GGUF file. Here the tokenizer and
+// the model meet; they share nothing but token ids.
+#pragma once
+#include <algorithm>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "morsel/chat/chat_template.hpp"
+#include "morsel/core/progress.hpp"
+#include "morsel/generation/generate.hpp"
+#include "morsel/models/llama.hpp"
+#include "morsel/pipeline/load_decoder.hpp"
+#include "morsel/tokenizer/from_pretrained.hpp"
+#include "morsel/tokenizer/stream_decoder.hpp"
+#include "morsel/tokenizer/tokenizer.hpp"
+
+namespace morsel {
+
+// Receives new text as it becomes final, whole UTF-8 characters only, each piece zero-terminated; false stops the generation.
+using TextCallback = std::function<bool(std::string_view)>;
+
+struct GeneratedText {
+    std::vector<TokenId> prompt_ids = {};
+    std::vector<TokenId> ids = {};  // new tokens; an end token is the last of them
+    std::string text = {};          // of the new tokens, without special tokens and without a stop string
+    StopReason stop_reason = StopReason::length;
+    GenerationTimings timings = {};
+};
+
+template <class D>
+struct TextGeneratorOptions {
+    typename D::Options device = {};
+    TokenizerOptions tokenizer = {};
+    ProgressCallback progress = {};  // while weights load
+};
+
+// One per calling thread; copies made by `share` have the weights in common.
+template <class D>
+class TextGenerator {
+  public:
+    using Options = TextGeneratorOptions<D>;
+
+    // A directory as Hugging Face ships it, a GGUF file, or a directory with one. Throws Error.
+    static TextGenerator from_pretrained(const std::filesystem::path& path, Options options = {}) {
+        auto device = std::make_unique<D>(options.device);
+        auto tokenizer = std::make_shared<const Tokenizer>(Tokenizer::from_pretrained(path, options.tokenizer));
+        LoadedDecoder<D> decoder = load_decoder(*device, path, options.progress);
+        return TextGenerator(std::move(device), std::move(tokenizer), std::move(decoder));
+    }
+
+    // Continues `prompt`, which is encoded as the tokenizer does it, special tokens added. What `config` leaves open is taken from
+    // the model's generation_config.json, then from Hugging Face's defaults. Throws Error on bad options and on a prompt longer
+    // than the model's context.
+    GeneratedText generate(std::string_view prompt, const GenerationConfig& config = {}, const TextCallback& on_text = {}) {
+        return generate_from_ids(tokenizer_->encode_ids(prompt), config, on_text);
+    }
+
+    // The same for a prompt that is tokens already.
+    GeneratedText generate_from_ids(std::vector<TokenId> prompt_ids, const GenerationConfig& config = {}, const TextCallback& on_text = {}) {
+        reset(state_);
+        return run(std::move(prompt_ids), config, on_text);
+    }
+
+    // Answers a conversation: renders the model's chat template with the assistant's turn opened, and generates. Tokens that the
+    // last call's cache holds already, at the start, are not computed again.
+    GeneratedText chat(std::span<const ChatMessage> messages, const GenerationConfig& config = {}, const TextCallback& on_text = {}) {
+        EncodeOptions as_rendered;  // the template writes the special tokens itself
+        as_rendered.add_special_tokens = false;
+        std::vector<TokenId> prompt_ids = tokenizer_->encode_ids(render_chat(messages), as_rendered);
+        // At least the last token is run again: its logits are needed.
+        std::vector<TokenId>& cached = state_.tokens[0];
+        const std::size_t most = std::min(cached.size(), prompt_ids.empty() ? 0 : prompt_ids.size() - 1);
+        const auto differ = std::mismatch(cached.begin(), cached.begin() + static_cast<std::ptrdiff_t>(most), prompt_ids.begin()).first;
+        const auto common = static_cast<std::size_t>(differ - cached.begin());
+        // Longrope's keys depend on the length of the whole sequence, so they can only be kept while that changes nothing.
+        const bool reusable = model_->config.rope.is_long(cached.size()) == model_->config.rope.is_long(prompt_ids.size());
+        cached.resize(reusable ? common : 0);
+        return run(std::move(prompt_ids), config, on_text);
+    }
+
+    // The conversation as the model's chat template writes it. Throws Error where the model has none.
+    std::string render_chat(std::span<const ChatMessage> messages, bool add_generation_prompt = true) const {
+        if (tokenizer_->chat_template().empty()) throw Error("the model has no chat template", {.key = "chat_template"});
+        ChatTemplateArguments arguments;
+        arguments.add_generation_prompt = add_generation_prompt;
+        arguments.bos_token = tokenizer_->special_tokens().bos.value_or("");
+        arguments.eos_token = tokenizer_->special_tokens().eos.value_or("");
+        return ChatTemplate(tokenizer_->chat_template()).render(messages, arguments);
+    }
+
+    // Another generator with the same weights and tokenizer and its own device and cache, for another thread.
+    TextGenerator share(const typename D::Options& options = {}) const {
+        return TextGenerator(std::make_unique<D>(options), tokenizer_, {model_, defaults_});
+    }
+
+    const Tokenizer& tokenizer() const noexcept { return *tokenizer_; }
+    const Llama<D>& model() const noexcept { return *model_; }
+    const GenerationConfig& generation_defaults() const noexcept { return defaults_; }
+    D& device() noexcept { return *device_; }
+
+  private:
+    TextGenerator(std::unique_ptr<D> device, std::shared_ptr<const Tokenizer> tokenizer, LoadedDecoder<D> decoder)
+        : device_(std::move(device)), tokenizer_(std::move(tokenizer)), model_(std::move(decoder.model)), defaults_(std::move(decoder.generation)),
+          state_(make_llama_state(*device_, *model_)) {
+        if (tokenizer_->id_bound() > model_->config.vocab_size)
+            throw Error("the tokenizer has more tokens than the model has embeddings", {.key = "vocab_size", .expected = "at least " + std::to_string(tokenizer_->id_bound()),
+                                                                                        .found = std::to_string(model_->config.vocab_size)});
+        if (!defaults_.eos_token_id)
+            if (const auto eos = tokenizer_->eos_id()) defaults_.eos_token_id = {*eos};
+        if (!defaults_.bos_token_id) defaults_.bos_token_id = tokenizer_->bos_id();
+    }
+
+    // Runs what of the prompt is not in the cache, in chunks that keep the work space small, and then one token at a time.
+    GeneratedText run(std::vector<TokenId> prompt_ids, const GenerationConfig& config, const TextCallback& on_text) {
+        constexpr std::size_t chunk = 512;  // rows
+        const LlamaConfig& c = model_->config;
+        GenerationSettings settings = resolve(merged(config, defaults_), prompt_ids.size(), c.vocab_size);
+        settings.context_limit = c.max_position_embeddings;
+        settings.sampled_vocab = static_cast<std::size_t>(tokenizer_->id_bound());
+        logits_.resize(c.vocab_size);
+        if (logits_buffer_.size() < c.vocab_size) logits_buffer_ = allocate(*device_, c.vocab_size);
+        std::size_t skip = state_.tokens[0].size();  // of the prompt, in the cache already
+        const auto step = [&](std::span<const TokenId> ids) -> std::span<float> {
+            ids = ids.subspan(std::exchange(skip, 0));
+            const float* last = nullptr;
+            while (!ids.empty()) {
+                const std::span<const TokenId> part = ids.first(std::min(ids.size(), chunk));
+                const float* hidden = forward(*device_, *model_, state_, 0, part);
+                last = hidden + (part.size() - 1) * c.hidden_size;
+                ids = ids.subspan(part.size());
+            }
+            logits(*device_, *model_, last, 1, logits_buffer_.data());
+            download(*device_, logits_buffer_.data(), logits_);
+            return logits_;
+        };
+
+        GeneratedText result;
+        StreamDecoder stream(*tokenizer_, {.skip_special_tokens = true});
+        StopStringMatcher stop_strings(settings.stop_strings);
+        const auto emit = [&](const std::string& text) {
+            result.text += text;
+            return text.empty() || !on_text || on_text(text);
+        };
+        const auto on_token = [&](TokenId id) -> std::optional<StopReason> {
+            const bool go_on = emit(stop_strings.push(stream.push(id)));
+            if (stop_strings.stopped()) return StopReason::stop_string;
+            if (!go_on) return StopReason::cancelled;
+            return std::nullopt;
+        };
+        GenerationResult generated = generate_tokens(step, prompt_ids, settings, on_token);
+        if (!stop_strings.stopped()) {
+            std::string rest = stop_strings.push(stream.flush());
+            if (stop_strings.stopped()) generated.stop_reason = StopReason::stop_string;
+            rest += stop_strings.finish();
+            if (generated.stop_reason != StopReason::cancelled) emit(rest);
+            else result.text += rest;
+        }
+        result.prompt_ids = std::move(prompt_ids);
+        result.ids = std::move(generated.ids);
+        result.stop_reason = generated.stop_reason;
+        result.timings = generated.timings;
+        return result;
+    }
+
+    std::unique_ptr<D> device_;
+    std::shared_ptr<const Tokenizer> tokenizer_;
+    std::shared_ptr<const Llama<D>> model_;
+    GenerationConfig defaults_;
+    LlamaState<D> state_;
+    typename D::Buffer logits_buffer_;  // [vocab_size], on the device
+    std::vector<float> logits_;         // [vocab_size]
+};
+
+}  // namespace morsel
