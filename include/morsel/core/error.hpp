@@ -37,16 +37,23 @@ class Error : public std::runtime_error {
     }
 
   private:
+    // Keys and names come from files: control characters would cut the message, break the line or steer a terminal.
+    static std::string one_line(std::string text) {
+        for (char& c : text)
+            if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
+        return text;
+    }
+
     static std::string message(const std::string& reason, const ErrorContext& c) {
         std::string text;
-        if (!c.file.empty()) text += c.file + ": ";
-        if (!c.key.empty()) text += c.key + ": ";
+        if (!c.file.empty()) text += one_line(c.file) + ": ";
+        if (!c.key.empty()) text += one_line(c.key) + ": ";
         text += reason;
         if (!c.expected.empty() || !c.found.empty()) {
             text += " (";
             if (!c.expected.empty()) text += "expected " + c.expected;
             if (!c.expected.empty() && !c.found.empty()) text += ", ";
-            if (!c.found.empty()) text += "found " + c.found;
+            if (!c.found.empty()) text += "found " + one_line(c.found);
             text += ')';
         }
         return text;
