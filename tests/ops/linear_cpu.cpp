@@ -55,7 +55,7 @@ TEST_CASE("every stored type multiplies as its exact values do, on every instruc
                         for (const std::size_t rows : {1u, 2u, 3u, 5u, 16u, 33u}) {
                             const std::vector<float> x = morsel_test::random_floats(rows * k, rows + 99);
                             INFO("isa " << static_cast<int>(isa) << " type " << dtype_info(type).name << " n " << n << " k " << k << " rows " << rows);
-                            CHECK(worst_error(device, x, rows, weight, stored.values, {}) < (precision == MatrixPrecision::f32 ? 1e-6 : 1e-5));
+                            CHECK(worst_error(device, x, rows, weight, stored.values, {}) < (precision == MatrixPrecision::f32 ? 1e-6 : 3e-5));
                         }
                     }
                 }
@@ -80,7 +80,7 @@ TEST_CASE("every epilogue follows the product", "[ops]") {
                             const Epilogue epilogue{.bias = (bits & 1) != 0 ? bias.data() : nullptr, .activation = activation,
                                                     .gated = (bits & 2) != 0, .accumulate = (bits & 4) != 0};
                             INFO("isa " << static_cast<int>(isa) << " n " << n << " k " << k << " rows " << rows << " activation " << static_cast<int>(activation) << " bits " << bits);
-                            CHECK(worst_error(device, x, rows, weight, stored.values, epilogue) < 1e-5);
+                            CHECK(worst_error(device, x, rows, weight, stored.values, epilogue) < 3e-5);
                         }
                     }
                 }
@@ -107,8 +107,8 @@ TEST_CASE("parts stack, each of its own type and row order", "[ops]") {
     }
     for (const std::size_t rows : {1u, 20u}) {
         const std::vector<float> x = morsel_test::random_floats(rows * k, rows);
-        CHECK(worst_error(device, x, rows, weight, plain, {}) < 1e-5);
-        CHECK(worst_error(device, x, rows, weight, plain, {.activation = Activation::silu, .gated = true}) < 1e-5);
+        CHECK(worst_error(device, x, rows, weight, plain, {}) < 3e-5);
+        CHECK(worst_error(device, x, rows, weight, plain, {.activation = Activation::silu, .gated = true}) < 3e-5);
     }
     std::vector<TokenId> ids;
     for (TokenId id = 0; id < 66; ++id) ids.push_back(65 - id);

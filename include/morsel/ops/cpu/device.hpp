@@ -54,6 +54,7 @@ class Cpu {
   public:
     using Matrix = CpuMatrix;
     using Buffer = CpuBuffer;
+    using Options = CpuOptions;
 
     explicit Cpu(CpuOptions options = {})
         : pool_(options.threads), isa_(std::min(options.isa, detected_isa())), precision_(options.precision), scratch_(shared_scratches + pool_.size()) {}

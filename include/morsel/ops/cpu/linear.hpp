@@ -7,6 +7,7 @@
 #include "morsel/ops/cpu/fixed_point.hpp"
 #include "morsel/ops/cpu/matrix.hpp"
 #include "morsel/ops/cpu/row_kernels.hpp"
+#include "morsel/ops/cpu/tile_product.hpp"
 
 namespace morsel {
 
@@ -33,11 +34,10 @@ inline void finish_pair(Isa isa, const Epilogue& epilogue, const PanelPairs& pai
                         float* out, std::size_t out_width) {
     const CpuMatrix::Panel a = pairs.weight.panel(pairs.first(pair));
     const std::size_t half = pairs.weight.out_features / 2;
-    for (std::size_t row = 0; row < rows; ++row)
-        finish_columns(isa, epilogue, a.first_row, half, a.rows, first + row * 16, pairs.gated ? second + row * 16 : nullptr, out + row * out_width);
+    finish_rows(isa, epilogue, a.first_row, half, a.rows, rows, first, pairs.gated ? second : nullptr, out, out_width);
     if (pairs.gated || pairs.second(pair) >= pairs.weight.panels) return;
     const CpuMatrix::Panel b = pairs.weight.panel(pairs.second(pair));
-    for (std::size_t row = 0; row < rows; ++row) finish_columns(isa, epilogue, b.first_row, half, b.rows, second + row * 16, nullptr, out + row * out_width);
+    finish_rows(isa, epilogue, b.first_row, half, b.rows, rows, second, nullptr, out, out_width);
 }
 
 // `rows` of 1 … 4 in fixed point, x [rows][blocks]; y [rows][16].
@@ -110,6 +110,53 @@ inline const FixedBlock* fixed_activations(Cpu& device, const float* x, std::siz
 #endif
 }
 
+#if defined(__x86_64__)
+// Below this many rows the row kernels are as fast, and exact.
+inline constexpr std::size_t tile_rows = 9;
+
+// Products on AMX tiles. x [rows, padded_columns(in_features)]
+inline void linear_tiles(Cpu& device, const float* x, std::size_t rows, const PanelPairs& pairs, const Epilogue& epilogue, float* out, std::size_t out_width) {
+    const std::size_t blocks = padded_columns(pairs.weight.in_features) / 32, row_tiles = (rows + 15) / 16;
+    const bool narrow = device.precision() == MatrixPrecision::bf16;
+    auto* tiles = reinterpret_cast<std::uint16_t*>(device.scratch(1, row_tiles * blocks * tile_elements));  // two bf16 a float
+    device.pool().split(row_tiles * 16, 16, [&](std::size_t begin, std::size_t end, unsigned) { to_tiles_avx512(x, rows, begin, end, blocks, tiles); });
+    // Activations of a chunk: 2 KB a block and 16 rows; 1.25 MB leave room for the weights in a second-level cache of 2 MB.
+    const std::size_t chunk = std::max<std::size_t>(2, 1280 / 2 / blocks / 2 * 2);  // in tiles of 16 rows
+    device.pool().split(pairs.size(), 1, [&](std::size_t begin, std::size_t end, unsigned thread) {
+        auto* split = reinterpret_cast<std::uint32_t*>(device.scratch(Cpu::shared_scratches + thread, 4 * blocks * 256));  // [2 panels][high, low][blocks][256]
+        configure_tiles();
+        for (std::size_t tile = 0; tile < row_tiles; tile += chunk) {
+            const std::size_t last = std::min(tile + chunk, row_tiles);
+            for (std::size_t pair = begin; pair < end; ++pair) {
+                TilePanel panels[2];
+                for (std::size_t i = 0; i < 2; ++i) {
+                    const std::size_t index = i == 0 ? pairs.first(pair) : pairs.second(pair);
+                    if (index >= pairs.weight.panels) {
+                        panels[1] = panels[0];
+                        continue;
+                    }
+                    const CpuMatrix::Panel panel = pairs.weight.panel(index);
+                    panels[i].high = panel.data;
+                    if (panel.type == DType::bf16) continue;
+                    std::uint32_t* high = split + i * 2 * blocks * 256;
+                    std::uint32_t* low = high + blocks * 256;
+                    with_panel_type(panel.type, [&]<DType Type>() { split_panel_avx512<Type>(panel.data, blocks, high, low); });
+                    panels[i] = {high, low};
+                }
+                for (std::size_t t = tile; t < last; t += 2) {
+                    alignas(64) float y[2][32 * 16];
+                    const std::uint16_t* at = tiles + t * blocks * 2 * tile_elements;
+                    if (t + 1 < last) narrow ? multiply_tiles<true, true>(at, panels, blocks, y[0]) : multiply_tiles<true, false>(at, panels, blocks, y[0]);
+                    else narrow ? multiply_tiles<false, true>(at, panels, blocks, y[0]) : multiply_tiles<false, false>(at, panels, blocks, y[0]);
+                    finish_pair(device.isa(), epilogue, pairs, pair, std::min<std::size_t>(32, rows - t * 16), y[0], y[1], out + t * 16 * out_width, out_width);
+                }
+            }
+        }
+        release_tiles();
+    });
+}
+#endif
+
 }  // namespace detail
 
 // x [rows, in_features]; out [rows, out_features], or [rows, out_features / 2] where gated. x and out may not overlap.
@@ -135,8 +182,13 @@ inline void linear(Cpu& device, const float* x, std::size_t rows, const CpuMatri
     const Epilogue plain;
     const Epilogue& inner = split_halves ? plain : epilogue;
     float* inner_out = split_halves ? ungated : out;
-    const detail::FixedBlock* fixed = detail::fixed_activations(device, x, rows, weight);
-    detail::linear_rows(device, x, fixed, rows, pairs, inner, inner_out, pairs.gated ? n / 2 : n);
+    const std::size_t inner_width = pairs.gated ? n / 2 : n;
+    bool on_tiles = false;
+#if defined(__x86_64__)
+    on_tiles = rows >= detail::tile_rows && device.isa() == Isa::amx && device.precision() != MatrixPrecision::f32;
+    if (on_tiles) detail::linear_tiles(device, x, rows, pairs, inner, inner_out, inner_width);
+#endif
+    if (!on_tiles) detail::linear_rows(device, x, detail::fixed_activations(device, x, rows, weight), rows, pairs, inner, inner_out, inner_width);
     if (!split_halves) return;
     const std::size_t half = n / 2;
     for (std::size_t row = 0; row < rows; ++row) {
@@ -145,7 +197,7 @@ inline void linear(Cpu& device, const float* x, std::size_t rows, const CpuMatri
             float y[16] = {}, up[16] = {};
             std::copy_n(ungated + row * n + column, count, y);
             std::copy_n(ungated + row * n + half + column, count, up);
-            detail::finish_columns(device.isa(), epilogue, column, half, count, y, up, out + row * half);
+            detail::finish_rows(device.isa(), epilogue, column, half, count, 1, y, up, out + row * half, half);
         }
     }
 }

@@ -106,14 +106,15 @@ template <DType Type, std::size_t Rows>
 }
 
 [[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]] inline void finish_avx512(const Epilogue& epilogue, std::size_t column, std::size_t half,
-                                                                                         std::size_t count, float* y, float* up, float* out) {
-    if (count == 16) finish(epilogue, column, half, 16, y, up, out);
-    else finish(epilogue, column, half, count, y, up, out);
+                                                                                         std::size_t count, std::size_t rows, float* y, float* up, float* out,
+                                                                                         std::size_t out_stride) {
+    if (count == 16) finish(epilogue, column, half, 16, rows, y, up, out, out_stride);
+    else finish(epilogue, column, half, count, rows, y, up, out, out_stride);
 }
-[[gnu::target("avx2,fma,f16c")]] inline void finish_avx2(const Epilogue& epilogue, std::size_t column, std::size_t half, std::size_t count, float* y, float* up,
-                                                         float* out) {
-    if (count == 16) finish(epilogue, column, half, 16, y, up, out);
-    else finish(epilogue, column, half, count, y, up, out);
+[[gnu::target("avx2,fma,f16c")]] inline void finish_avx2(const Epilogue& epilogue, std::size_t column, std::size_t half, std::size_t count, std::size_t rows,
+                                                         float* y, float* up, float* out, std::size_t out_stride) {
+    if (count == 16) finish(epilogue, column, half, 16, rows, y, up, out, out_stride);
+    else finish(epilogue, column, half, count, rows, y, up, out, out_stride);
 }
 
 #if defined(__GNUC__) && !defined(__clang__)
@@ -168,13 +169,14 @@ void widen_panel(Isa isa, const std::uint8_t* panel, std::size_t blocks, float* 
 }
 
 // `finish` compiled for `isa`.
-inline void finish_columns(Isa isa, const Epilogue& epilogue, std::size_t column, std::size_t half, std::size_t count, float* y, float* up, float* out) {
+inline void finish_rows(Isa isa, const Epilogue& epilogue, std::size_t column, std::size_t half, std::size_t count, std::size_t rows, float* y, float* up,
+                        float* out, std::size_t out_stride) {
 #if defined(__x86_64__)
-    if (isa >= Isa::avx512) return finish_avx512(epilogue, column, half, count, y, up, out);
-    if (isa == Isa::avx2) return finish_avx2(epilogue, column, half, count, y, up, out);
+    if (isa >= Isa::avx512) return finish_avx512(epilogue, column, half, count, rows, y, up, out, out_stride);
+    if (isa == Isa::avx2) return finish_avx2(epilogue, column, half, count, rows, y, up, out, out_stride);
 #endif
     (void)isa;
-    finish(epilogue, column, half, count, y, up, out);
+    finish(epilogue, column, half, count, rows, y, up, out, out_stride);
 }
 
 }  // namespace morsel::detail

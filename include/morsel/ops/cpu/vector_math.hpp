@@ -73,25 +73,29 @@ namespace morsel::detail {
     }
 }
 
-// What follows the product, for 16 columns of one row: `y` from the matrix row at `column` on (where gated, `up` from out_features/2
-// further), of which `count` exist. `out` is the row of the result.
-[[gnu::always_inline]] inline void finish(const Epilogue& epilogue, std::size_t column, std::size_t half, std::size_t count, float* y, float* up, float* out) {
-    const float* bias = epilogue.bias;
-    if (bias != nullptr) {
-        for (std::size_t i = 0; i < count; ++i) y[i] += bias[column + i];
-    }
-    activate(epilogue.activation, y, 16);
-    if (up != nullptr) {
-        if (bias != nullptr) {
-            for (std::size_t i = 0; i < count; ++i) up[i] += bias[column + half + i];
-        }
-        for (std::size_t i = 0; i < 16; ++i) y[i] *= up[i];
-    }
+// What follows the product, for `rows` rows of 16 columns: y [rows][16] from matrix row `column` on, of which `count` exist;
+// where gated, `up` [rows][16] from matrix row `column + half`. out is the result's first row, out_stride floats a row.
+[[gnu::always_inline]] inline void finish(const Epilogue& epilogue, std::size_t column, std::size_t half, std::size_t count, std::size_t rows, float* y,
+                                          float* up, float* out, std::size_t out_stride) {
+    const float* bias = epilogue.bias != nullptr ? epilogue.bias + column : nullptr;
     out += column;
-    if (epilogue.accumulate) {
-        for (std::size_t i = 0; i < count; ++i) out[i] += y[i];
-    } else {
-        for (std::size_t i = 0; i < count; ++i) out[i] = y[i];
+    for (std::size_t row = 0; row < rows; ++row, y += 16, out += out_stride) {
+        if (bias != nullptr) {
+            for (std::size_t i = 0; i < count; ++i) y[i] += bias[i];
+        }
+        activate(epilogue.activation, y, 16);
+        if (up != nullptr) {
+            if (bias != nullptr) {
+                for (std::size_t i = 0; i < count; ++i) up[i] += bias[half + i];
+            }
+            for (std::size_t i = 0; i < 16; ++i) y[i] *= up[i];
+            up += 16;
+        }
+        if (epilogue.accumulate) {
+            for (std::size_t i = 0; i < count; ++i) out[i] += y[i];
+        } else {
+            for (std::size_t i = 0; i < count; ++i) out[i] = y[i];
+        }
     }
 }
 
