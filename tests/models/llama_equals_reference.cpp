@@ -5,6 +5,7 @@
 #include "morsel/formats/safetensors.hpp"
 #include "morsel/models/llama.hpp"
 #include "morsel/ops/cpu.hpp"
+#include "morsel/pipeline/load_decoder.hpp"
 #include "support/catch.hpp"
 #include "support/reference_data.hpp"
 #include "support/tensors.hpp"
@@ -96,22 +97,27 @@ void check_generation(const std::filesystem::path& directory, Cpu& device, const
     CHECK(run > 0);
 }
 
+void check_decoder(const std::filesystem::path& directory, unsigned threads) {
+    Cpu device({.threads = threads});
+    const LoadedDecoder<Cpu> decoder = load_decoder(device, directory);
+    CHECK(decoder.model->unused_tensors.empty());
+    check_cases(directory, device, *decoder.model);
+    check_generation(directory, device, *decoder.model);
+}
+
 }  // namespace
 
 TEST_CASE("decoders give the reference's hidden states, logits and greedy ids") {
     for (const char* name : {"llama-tiny", "llama-tiny-bf16", "llama-tiny-f16", "llama-tiny-config5", "llama3-rope-tiny", "llama-linear-bias-tiny",
-                             "smollm2-tiny", "phi3-tiny", "phi3-longrope-tiny", "qwen2-tiny", "qwen3-tiny"}) {
+                             "smollm2-tiny", "phi3-tiny", "phi3-tiny-sharded", "phi3-longrope-tiny", "qwen2-tiny", "qwen3-tiny"}) {
         const auto directory = reference_data(std::filesystem::path("gold/checkpoints") / name);
         if (!directory) return;
-        for (const unsigned threads : {1u, 2u}) {
-            Cpu device({.threads = threads});
-            const Json json = parse_json_file(*directory / "config.json");
-            const LlamaConfig config = llama_config(JsonObject(json, *directory / "config.json"));
-            const SafetensorsFile weights(*directory / "model.safetensors");
-            const Llama<Cpu> model = load_llama(device, config, weights);
-            CHECK(model.unused_tensors.empty());
-            check_cases(*directory, device, model);
-            check_generation(*directory, device, model);
-        }
+        for (const unsigned threads : {1u, 2u}) check_decoder(*directory, threads);
     }
+}
+
+// Three of the same, small enough to travel with the tests (tests/reference/checkpoints makes them).
+TEST_CASE("decoders give the reference's results without the reference data") {
+    for (const char* name : {"llama-tiny", "phi3-longrope-tiny", "qwen3-tiny"})
+        for (const unsigned threads : {1u, 2u, 3u}) check_decoder(test_data() / "checkpoints" / name, threads);
 }
