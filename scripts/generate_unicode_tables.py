@@ -3,7 +3,8 @@
 
     scripts/generate_unicode_tables.py [--ucd /usr/share/unicode] [--output include/morsel/unicode]
 
-The default directory is that of Debian's package unicode-data. Every property is a two-stage table: the high bits of a code
+The default directory is that of Debian's package unicode-data; unicode_additions.txt beside this program lists what newer
+versions of Unicode assigned. Every property is a two-stage table: the high bits of a code
 point choose a block of 128 entries, and equal blocks are stored once.
 """
 import argparse
@@ -96,13 +97,36 @@ def spread(path, wanted, field=1):
     return points
 
 
-def case_tables(rows, folding):
+def newer_than(ucd, version):
+    """The code points assigned after that version, or never."""
+    points = set(range(LIMIT))
+    for first, last, age in ranges(ucd / "DerivedAge.txt"):
+        if float(age) <= version:
+            points.difference_update(range(first, last + 1))
+    return points
+
+
+def add_newer(rows, path):
+    """Adds what newer versions than the directory's assigned; returns their lower case mappings."""
+    lower = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        parts = line.split("#")[0].strip().split(";")
+        first, _, last = parts[0].partition("..")
+        if len(parts) == 3:
+            lower[int(first, 16)] = int(parts[2], 16)
+        elif len(parts) == 2:
+            for code in range(int(first, 16), int(last or first, 16) + 1):
+                rows.setdefault(code, ["", "", parts[1], "0"] + [""] * 11)
+    return lower
+
+
+def case_tables(rows, folding, newer):
     def mapped(name, mapping, note):
         deltas = [0] + sorted({to - code for code, to in mapping.items()} - {0})
         rank = {delta: i for i, delta in enumerate(deltas)}
         values = [rank[mapping.get(code, code) - code] for code in range(LIMIT)]
         return stages(name, values, note) + array(name + "_deltas", "std::int32_t", deltas, note + ": what to add")
-    lower = {code: int(fields[13], 16) for code, fields in rows.items() if fields[13]}
+    lower = {code: int(fields[13], 16) for code, fields in rows.items() if fields[13]} | newer
     return mapped("lower", lower, "simple lower case") + mapped("fold", folding, "simple case folding")
 
 
@@ -149,11 +173,14 @@ def normalization_tables(ucd, rows):
             first, _, last = parts[0].partition("..")
             for code in range(int(first, 16), int(last or first, 16) + 1):
                 flags[code] |= bits[parts[1]][parts[2]]
+    newer = newer_than(ucd, 9.0)
     for code in range(LIMIT):
         if ccc[code]:
             flags[code] |= 16
+        if code in newer:
+            flags[code] |= 32
     return (stages("combining_class", ccc, "canonical combining class")
-            + stages("normalization_flags", flags, "1 NFD, 2 NFKD, 4 NFC, 8 NFKC not surely kept; 16 combining class is not 0")
+            + stages("normalization_flags", flags, "1 NFD, 2 NFKD, 4 NFC, 8 NFKC not surely kept; 16 combining class is not 0; 32 added after Unicode 9.0")
             + stages("decomposition", record_of, "decomposition record, 0 none (Hangul syllables are arithmetic)")
             + "struct Decomposition {\n    std::uint16_t canonical, canonical_size, compatible, compatible_size;  // in decomposition_store\n};\n"
             + array("decomposition_records", "Decomposition", ["{%d, %d, %d, %d}" % record for record in records], "full decompositions")
@@ -170,17 +197,18 @@ def main():
     ucd, output = options.ucd, options.output
     version = re.search(r"-(\d+\.\d+)", (ucd / "PropList.txt").read_text(encoding="utf-8")).group(1)
     rows = unicode_data(ucd / "UnicodeData.txt")
+    newer_lower = add_newer(rows, pathlib.Path(__file__).parent / "unicode_additions.txt")
 
     space = spread(ucd / "PropList.txt", "White_Space")
     alphabetic = spread(ucd / "DerivedCoreProperties.txt", "Alphabetic")
     join = spread(ucd / "PropList.txt", "Join_Control")
-    values = [0] * LIMIT
+    values, newer = [0] * LIMIT, newer_than(ucd, 8.0)
     for code in range(LIMIT):
         category = rows[code][2] if code in rows else "Cn"
-        word = category[0] == "M" or category in ("Nd", "Pc") or code in alphabetic or code in join
-        values[code] = CATEGORIES.index(category) | (32 if code in space else 0) | (64 if word else 0)
+        word = category[0] == "M" or category in ("Nd", "Pc", "Lu", "Ll", "Lt", "Lm", "Lo", "Nl") or code in alphabetic or code in join
+        values[code] = CATEGORIES.index(category) | (32 if code in space else 0) | (64 if word else 0) | (128 if code in newer else 0)
     names = ", ".join(CATEGORIES)
-    write(output / "category_tables.hpp", "General categories in the low 5 bits, 32 for White_Space, 64 for word characters.", version,
+    write(output / "category_tables.hpp", "General categories (of Unicode 16.0) in the low 5 bits, 32 White_Space, 64 word character, 128 added after Unicode 8.0.", version,
           stages("category", values, f"general category, in the order {names}"))
 
     script_of, names = [0] * LIMIT, ["Unknown", "Common", "Inherited"]
@@ -199,7 +227,7 @@ def main():
         parts = [part.strip() for part in line.split("#")[0].split(";")]
         if len(parts) > 2 and parts[1] in ("C", "S"):
             folding[int(parts[0], 16)] = int(parts[2], 16)
-    write(output / "case_tables.hpp", "Simple lower case and simple case folding, as differences.", version, case_tables(rows, folding))
+    write(output / "case_tables.hpp", "Simple lower case and simple case folding, as differences.", version, case_tables(rows, folding, newer_lower))
     write(output / "normalization_tables.hpp", "Combining classes, decompositions and compositions.", version, normalization_tables(ucd, rows))
 
 

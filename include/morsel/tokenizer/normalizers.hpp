@@ -15,6 +15,7 @@
 #include "morsel/tokenizer/aligned_text.hpp"
 #include "morsel/tokenizer/byte_level.hpp"
 #include "morsel/tokenizer/pattern.hpp"
+#include "morsel/tokenizer/reference_classes.hpp"
 #include "morsel/unicode/normalize.hpp"
 #include "morsel/unicode/properties.hpp"
 
@@ -54,7 +55,7 @@ struct Normalizer {
 namespace detail {
 
 inline void apply(const UnicodeNormalizer& n, AlignedText& text) {
-    if (!unicode::is_normalized_quick(text.text, n.form)) transform(text, unicode::normalized_changes(text.text, n.form));
+    if (!unicode::is_normalized_quick(text.text, n.form)) transform(text, unicode::normalized_changes(text.text, n.form, unicode::Repertoire::unicode_9));
 }
 
 inline void apply(const LowercaseNormalizer&, AlignedText& text) {
@@ -65,11 +66,9 @@ inline void apply(const LowercaseNormalizer&, AlignedText& text) {
     });
 }
 
-inline bool is_bert_control(char32_t c) noexcept { return c != '\t' && c != '\n' && c != '\r' && unicode::is_other(c); }
-
 inline void apply(const BertNormalizer& n, AlignedText& text) {
     if (n.clean_text) {
-        filter(text, [](char32_t c) { return c != 0 && c != unicode::replacement_character && !is_bert_control(c); });
+        filter(text, [](char32_t c) { return c != 0 && c != unicode::replacement_character && !reference::is_control(c); });
         map_each(text, [](char32_t c, auto&& emit) { emit(unicode::is_white_space(c) ? U' ' : c); });
     }
     if (n.handle_chinese_chars) {
@@ -82,14 +81,14 @@ inline void apply(const BertNormalizer& n, AlignedText& text) {
     }
     if (n.strip_accents.value_or(n.lowercase)) {
         apply(UnicodeNormalizer{unicode::NormalForm::nfd}, text);
-        filter(text, [](char32_t c) { return !unicode::is_nonspacing_mark(c); });
+        filter(text, [](char32_t c) { return !reference::is_nonspacing_mark(c); });
     }
     if (n.lowercase) apply(LowercaseNormalizer{}, text);
 }
 
 inline void apply(const StripNormalizer& n, AlignedText& text) { strip(text, n.left, n.right, unicode::is_white_space); }
 inline void apply(const StripAccentsNormalizer&, AlignedText& text) {
-    filter(text, [](char32_t c) { return !unicode::is_mark(c); });
+    filter(text, [](char32_t c) { return !reference::is_mark(c); });
 }
 
 inline void apply(const ReplaceNormalizer& n, AlignedText& text) {

@@ -14,6 +14,7 @@
 #include "morsel/tokenizer/aligned_text.hpp"
 #include "morsel/tokenizer/byte_level.hpp"
 #include "morsel/tokenizer/pattern.hpp"
+#include "morsel/tokenizer/reference_classes.hpp"
 #include "morsel/tokenizer/split_behavior.hpp"
 #include "morsel/unicode/properties.hpp"
 
@@ -69,8 +70,6 @@ template <class In> void split_at(Pieces& pieces, SplitBehavior behavior, In&& i
     cut_each(pieces, behavior, false, [&](std::string_view text) { return character_parts(text, in); });
 }
 
-inline bool is_bert_punctuation(char32_t c) noexcept { return unicode::is_ascii_punctuation(c) || unicode::is_punctuation(c); }
-
 inline void apply(const ByteLevelPreTokenizer& p, Pieces& pieces) {
     if (p.add_prefix_space)
         for (auto& piece : pieces)
@@ -82,7 +81,7 @@ inline void apply(const ByteLevelPreTokenizer& p, Pieces& pieces) {
 
 inline void apply(const BertPreTokenizer&, Pieces& pieces) {
     split_at(pieces, SplitBehavior::removed, unicode::is_white_space);
-    split_at(pieces, SplitBehavior::isolated, is_bert_punctuation);
+    split_at(pieces, SplitBehavior::isolated, reference::is_punctuation);
 }
 
 inline void apply(const MetaspacePreTokenizer& p, Pieces& pieces) {
@@ -99,9 +98,9 @@ inline void apply(const MetaspacePreTokenizer& p, Pieces& pieces) {
 inline void apply(const SplitPreTokenizer& p, Pieces& pieces) {
     cut_each(pieces, p.behavior, p.invert, [&](std::string_view text) { return pattern_parts(p.pattern, text); });
 }
-inline void apply(const PunctuationPreTokenizer& p, Pieces& pieces) { split_at(pieces, p.behavior, is_bert_punctuation); }
+inline void apply(const PunctuationPreTokenizer& p, Pieces& pieces) { split_at(pieces, p.behavior, reference::is_punctuation); }
 inline void apply(const DigitsPreTokenizer& p, Pieces& pieces) {
-    split_at(pieces, p.individual_digits ? SplitBehavior::isolated : SplitBehavior::contiguous, unicode::is_number);
+    split_at(pieces, p.individual_digits ? SplitBehavior::isolated : SplitBehavior::contiguous, reference::is_number);
 }
 inline void apply(const WhitespaceSplitPreTokenizer&, Pieces& pieces) { split_at(pieces, SplitBehavior::removed, unicode::is_white_space); }
 inline void apply(const CharDelimiterSplitPreTokenizer& p, Pieces& pieces) {
@@ -125,14 +124,15 @@ inline void apply(const WhitespacePreTokenizer&, Pieces& pieces) {
     });
 }
 
-// A new piece begins where the script changes. Hiragana, Katakana and U+30FC count as Han; spaces and unassigned characters take
-// the side they are on. As in the reference, what stands before the first character with a script is dropped.
+// A new piece begins where the script changes. Hiragana, Katakana and U+30FC count as Han; spaces and characters that Unicode
+// 9.0 did not have take the side they are on. As in the reference, what stands before the first character with a script is dropped.
 inline void apply(const UnicodeScriptsPreTokenizer&, Pieces& pieces) {
-    constexpr int any = 0;  // script id 0 is Unknown
-    const int han = unicode::script_id("Han"), hiragana = unicode::script_id("Hiragana"), katakana = unicode::script_id("Katakana");
+    constexpr int any = 0;  // the id of Unknown
+    const int common = unicode::script_id("Common"), han = unicode::script_id("Han"), hiragana = unicode::script_id("Hiragana"), katakana = unicode::script_id("Katakana");
     const auto script_of = [&](char32_t c) -> int {
         if (c == 0x30FC) return han;
-        if (c == ' ') return any;
+        if (c == ' ' || unicode::detail::is_after_unicode_9(c)) return any;
+        if (c == 0x589 || c == 0x61C || c == 0x953 || c == 0x954) return common;  // of one script since 10.0
         const int script = unicode::script(c);
         return script == hiragana || script == katakana ? han : script;
     };

@@ -28,9 +28,9 @@ struct SplitScanner {
 
 namespace scan {
 
-// What the patterns distinguish. Order matters: the classes from `upper` to `mark` are tested by ranges.
-enum class Kind : std::uint8_t { other, upper, lower, caseless, mark, number, space, newline };
-// upper: Lu, Lt; caseless: Lm, Lo; mark: M; newline: \r, \n; space: other White_Space; other: the rest.
+// What the patterns distinguish. The order matters, kinds are tested by ranges.
+// symbol: P, S; upper: Lu, Lt; caseless: Lm, Lo; mark: M; newline: \r, \n; space: other White_Space; other: the rest.
+enum class Kind : std::uint8_t { other, symbol, upper, lower, caseless, mark, number, space, newline };
 
 namespace detail {
 
@@ -41,6 +41,8 @@ inline constexpr std::array<Kind, 32> kind_of_category = [] {
     set(Category::Lu, Kind::upper), set(Category::Lt, Kind::upper), set(Category::Ll, Kind::lower);
     set(Category::Lm, Kind::caseless), set(Category::Lo, Kind::caseless);
     set(Category::Mn, Kind::mark), set(Category::Mc, Kind::mark), set(Category::Me, Kind::mark);
+    for (const Category c : {Category::Pc, Category::Pd, Category::Ps, Category::Pe, Category::Pi, Category::Pf, Category::Po, Category::Sm, Category::Sc, Category::Sk, Category::So})
+        set(c, Kind::symbol);
     set(Category::Nd, Kind::number), set(Category::Nl, Kind::number), set(Category::No, Kind::number);
     return table;
 }();
@@ -52,6 +54,7 @@ inline constexpr std::array<Kind, 128> kind_of_ascii = [] {
         else if (c >= 'a' && c <= 'z') table[c] = Kind::lower;
         else if (c >= '0' && c <= '9') table[c] = Kind::number;
         else if (c == '\n' || c == '\r') table[c] = Kind::newline;
+        else if (unicode::is_ascii_punctuation(static_cast<char32_t>(c))) table[c] = Kind::symbol;
         else if (c == ' ' || c == '\t' || c == '\v' || c == '\f') table[c] = Kind::space;
     }
     return table;
@@ -83,7 +86,8 @@ inline constexpr bool is_letter_or_mark(Kind k) noexcept { return k >= Kind::upp
 inline constexpr bool is_space(Kind k) noexcept { return k >= Kind::space; }
 inline constexpr bool is_number(Kind k) noexcept { return k == Kind::number; }
 // [^\s\p{L}\p{N}]: marks belong to it.
-inline constexpr bool is_rest(Kind k) noexcept { return k == Kind::other || k == Kind::mark; }
+inline constexpr bool is_rest(Kind k) noexcept { return k <= Kind::symbol || k == Kind::mark; }
+inline constexpr bool is_symbol(Kind k) noexcept { return k == Kind::symbol; }
 
 // End of the run, from i on, of characters whose kind satisfies `in`.
 template <class In> inline std::size_t run(std::string_view text, std::size_t i, In in) noexcept {
@@ -163,7 +167,7 @@ template <bool single_numbers = false> inline std::size_t gpt2(std::string_view 
 // max_digits is D; whole_tail: see lines_or_white_space; with_marks: [\p{L}\p{M}]+ and [^\s\p{L}\p{M}\p{N}]+ (Qwen 3.5).
 template <int max_digits, bool whole_tail = false, bool with_marks = false> inline std::size_t cl100k(std::string_view text, std::size_t i) noexcept {
     constexpr auto in_word = [](Kind k) { return with_marks ? is_letter_or_mark(k) : is_letter(k); };
-    constexpr auto in_rest = [](Kind k) { return with_marks ? k == Kind::other : is_rest(k); };
+    constexpr auto in_rest = [](Kind k) { return with_marks ? k <= Kind::symbol : is_rest(k); };
     if (const std::size_t size = contraction<true>(text, i)) return i + size;
     const Next first = at(text, i);
     std::size_t next = i + first.size;
@@ -241,6 +245,53 @@ template <bool contractions = true, int max_digits = 3, bool slash_tail = true> 
     return end;
 }
 
+// The three patterns of DeepSeek-V3, which are applied one after the other; the first two leave gaps.
+// \p{N}{1,3}
+inline std::size_t number_groups(std::string_view text, std::size_t i) noexcept {
+    if (!is_number(at(text, i).kind)) return run(text, i, [](Kind k) { return !is_number(k); });
+    std::size_t end = i;
+    for (int digits = 0; digits < 3 && is_number(at(text, end).kind); ++digits) end += at(text, end).size;
+    return end;
+}
+inline bool is_number_at(std::string_view text, std::size_t i) noexcept { return is_number(at(text, i).kind); }
+
+// [一-龥぀-ゟ゠-ヿ]+
+inline bool is_deepseek_cjk_at(std::string_view text, std::size_t i) noexcept {
+    const char32_t c = unicode::decode(text, i).value;
+    return (c >= 0x4E00 && c <= 0x9FA5) || (c >= 0x3040 && c <= 0x30FF);
+}
+inline std::size_t deepseek_cjk(std::string_view text, std::size_t i) noexcept {
+    const bool inside = is_deepseek_cjk_at(text, i);
+    do i += at(text, i).size;
+    while (i < text.size() && is_deepseek_cjk_at(text, i) == inside);
+    return i;
+}
+
+// [!-/:-~ without letters][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
+inline bool is_deepseek_match(std::string_view text, std::size_t i) noexcept {
+    const Next first = at(text, i);
+    return (first.kind != Kind::other && first.kind != Kind::number) || is_letter_or_mark(at(text, i + first.size).kind);
+}
+inline std::size_t deepseek_text(std::string_view text, std::size_t i) noexcept {
+    const Next first = at(text, i);
+    const std::size_t next = i + first.size;
+    const auto is_ascii_letter = [&](std::size_t k) { return k < text.size() && ((text[k] | 32) >= 'a' && (text[k] | 32) <= 'z'); };
+    if (first.kind == Kind::symbol && first.size == 1 && is_ascii_letter(next)) {
+        std::size_t end = next;
+        while (is_ascii_letter(end)) ++end;
+        return end;
+    }
+    if (is_letter_or_mark(first.kind)) return run(text, next, is_letter_or_mark);
+    const Next second = at(text, next);
+    if (first.kind != Kind::newline && first.kind != Kind::symbol && is_letter_or_mark(second.kind)) return run(text, next, is_letter_or_mark);
+    if (is_symbol(first.kind)) return newlines(text, run(text, next, is_symbol));
+    if (text[i] == ' ' && is_symbol(second.kind)) return newlines(text, run(text, next, is_symbol));
+    if (is_space(first.kind)) return lines_or_white_space<false>(text, i);
+    std::size_t end = next;
+    while (end < text.size() && !is_deepseek_match(text, end)) end += at(text, end).size;
+    return end;
+}
+
 }  // namespace scan
 
 namespace split {
@@ -252,13 +303,17 @@ inline constexpr SplitScanner cl100k_tiktoken{&scan::cl100k<3, true>};
 inline constexpr SplitScanner qwen2{&scan::cl100k<1>};
 inline constexpr SplitScanner qwen35{&scan::cl100k<1, false, true>};
 inline constexpr SplitScanner o200k{&scan::o200k<>};
+inline constexpr SplitScanner tekken{&scan::o200k<false, 1>};
+inline constexpr SplitScanner deepseek_numbers{&scan::number_groups, &scan::is_number_at};
+inline constexpr SplitScanner deepseek_cjk{&scan::deepseek_cjk, &scan::is_deepseek_cjk_at};
+inline constexpr SplitScanner deepseek_text{&scan::deepseek_text, &scan::is_deepseek_match};
 
 struct Known {
     std::string_view regex;
     SplitScanner scanner;
 };
 
-// Pattern texts, exactly as they stand in published tokenizer files.
+// Pattern texts as they stand in published tokenizer files, in Oniguruma's or tiktoken's syntax.
 inline constexpr Known known[] = {
     {R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)", gpt2},
     {R"('(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)", gpt2},
@@ -268,14 +323,37 @@ inline constexpr Known known[] = {
     {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)", qwen2},
     {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)", qwen35},
     {R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)", o200k},
+    {R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)", tekken},
+    {R"(\p{N}{1,3})", deepseek_numbers},
+    {"[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+", deepseek_cjk},
+    {R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)", deepseek_text},
 };
+
+// Whether two patterns are the same but for how they write carriage return and line feed: escaped, or as they are.
+inline bool same_pattern(std::string_view a, std::string_view b) noexcept {
+    const auto next = [](std::string_view text, std::size_t& i) -> int {
+        if (i >= text.size()) return -1;
+        const char c = text[i++];
+        if (c == '\\' && i < text.size()) {
+            const char e = text[i++];
+            return e == 'r' ? '\r' : e == 'n' ? '\n' : 256 + static_cast<unsigned char>(e);
+        }
+        return static_cast<unsigned char>(c);
+    };
+    std::size_t i = 0, j = 0;
+    for (;;) {
+        const int x = next(a, i);
+        if (x != next(b, j)) return false;
+        if (x < 0) return true;
+    }
+}
 
 }  // namespace split
 
-// The scanner of exactly this regular expression, or an empty one.
+// The scanner of this regular expression, or an empty one.
 inline SplitScanner known_scanner(std::string_view regex) noexcept {
     for (const auto& known : split::known)
-        if (known.regex == regex) return known.scanner;
+        if (split::same_pattern(known.regex, regex)) return known.scanner;
     return {};
 }
 

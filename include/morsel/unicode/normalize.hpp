@@ -22,6 +22,10 @@ struct ChangedCharacter {
     std::ptrdiff_t change = 0;  // 0 replaces one input character; > 0 is new; -n replaces one and removes the n after it
 };
 
+// Which characters count. Hugging Face tokenizers normalizes with tables of Unicode 9.0: what came later is to it unassigned,
+// so it neither decomposes nor moves.
+enum class Repertoire { all, unicode_9 };
+
 inline std::uint8_t combining_class(char32_t c) noexcept {
     using namespace unicode_tables;
     return c > 0x10FFFF ? std::uint8_t{0} : combining_class_values[static_cast<std::size_t>(combining_class_blocks[c >> 7]) * 128 + (c & 127)];
@@ -35,6 +39,11 @@ inline constexpr char32_t hangul_l_count = 19, hangul_v_count = 21, hangul_t_cou
 inline std::uint8_t normalization_flags(char32_t c) noexcept {
     using namespace unicode_tables;
     return c > 0x10FFFF ? std::uint8_t{0} : normalization_flags_values[static_cast<std::size_t>(normalization_flags_blocks[c >> 7]) * 128 + (c & 127)];
+}
+
+inline bool is_after_unicode_9(char32_t c) noexcept { return (normalization_flags(c) & 32) != 0; }
+inline std::uint8_t combining_class(char32_t c, Repertoire repertoire) noexcept {
+    return repertoire == Repertoire::unicode_9 && is_after_unicode_9(c) ? std::uint8_t{0} : unicode::combining_class(c);
 }
 
 // Calls emit(code point) for the full decomposition of c.
@@ -69,41 +78,43 @@ inline char32_t compose(char32_t a, char32_t b) noexcept {
 }
 
 // Decomposes text from `position` on and puts marks into canonical order; change counts stay with their characters.
-inline std::vector<ChangedCharacter> decomposed(std::string_view text, bool compatible) {
+inline std::vector<ChangedCharacter> decomposed(std::string_view text, bool compatible, Repertoire repertoire) {
     std::vector<ChangedCharacter> out;
     out.reserve(text.size());
     std::size_t marks = 0;  // where the run of characters with a class other than 0 begins
-    const auto by_class = [](const ChangedCharacter& x, const ChangedCharacter& y) { return combining_class(x.value) < combining_class(y.value); };
+    const auto class_of = [&](char32_t c) { return combining_class(c, repertoire); };
+    const auto by_class = [&](const ChangedCharacter& x, const ChangedCharacter& y) { return class_of(x.value) < class_of(y.value); };
     const auto order = [&] {
         if (out.size() - marks > 1) std::stable_sort(out.begin() + static_cast<std::ptrdiff_t>(marks), out.end(), by_class);
     };
     for (std::size_t i = 0; i < text.size();) {
         std::ptrdiff_t change = 0;
-        decompose(next_code_point(text, i), compatible, [&](char32_t c) {
-            if (combining_class(c) == 0) {
-                order();
-                out.push_back({c, change});
-                marks = out.size();
-            } else {
-                out.push_back({c, change});
-            }
+        const auto emit = [&](char32_t c) {
+            const bool is_starter = class_of(c) == 0;
+            if (is_starter) order();
+            out.push_back({c, change});
+            if (is_starter) marks = out.size();
             change = 1;
-        });
+        };
+        const char32_t c = next_code_point(text, i);
+        if (repertoire == Repertoire::unicode_9 && is_after_unicode_9(c)) emit(c);
+        else decompose(c, compatible, emit);
     }
     order();
     return out;
 }
 
 // Canonical composition in place. A composite's change is the sum over its parts, one less for each part but the first.
-inline void compose_all(std::vector<ChangedCharacter>& text) {
+inline void compose_all(std::vector<ChangedCharacter>& text, Repertoire repertoire) {
     std::size_t out = 0, starter = 0;
     bool has_starter = false;
     int last_class = -1;  // of the last character kept after the starter; -1: none, so the next one is adjacent
     for (std::size_t i = 0; i < text.size(); ++i) {
         const ChangedCharacter c = text[i];
-        const int ccc = combining_class(c.value);
-        if (has_starter && (last_class < 0 || last_class < ccc)) {
-            if (const char32_t composite = compose(text[starter].value, c.value)) {
+        const int ccc = combining_class(c.value, repertoire);
+        if (has_starter && last_class < ccc) {
+            const char32_t composite = compose(text[starter].value, c.value);
+            if (composite != 0 && !(repertoire == Repertoire::unicode_9 && is_after_unicode_9(composite))) {
                 text[starter].value = composite;
                 text[starter].change += c.change - 1;
                 continue;
@@ -118,7 +129,7 @@ inline void compose_all(std::vector<ChangedCharacter>& text) {
 
 }  // namespace detail
 
-// Whether the text is surely in that form already (false also for "maybe").
+// Whether the text is surely in that form already (false also for "maybe"); then it is so for every Repertoire.
 inline bool is_normalized_quick(std::string_view text, NormalForm form) noexcept {
     const auto bit = static_cast<std::uint8_t>(1u << static_cast<unsigned>(form));
     std::uint8_t last = 0;
@@ -139,9 +150,9 @@ inline bool is_normalized_quick(std::string_view text, NormalForm form) noexcept
 }
 
 // The normalized text (of valid UTF-8) as characters with their change counts.
-inline std::vector<ChangedCharacter> normalized_changes(std::string_view text, NormalForm form) {
-    auto out = detail::decomposed(text, form == NormalForm::nfkd || form == NormalForm::nfkc);
-    if (form == NormalForm::nfc || form == NormalForm::nfkc) detail::compose_all(out);
+inline std::vector<ChangedCharacter> normalized_changes(std::string_view text, NormalForm form, Repertoire repertoire = Repertoire::all) {
+    auto out = detail::decomposed(text, form == NormalForm::nfkd || form == NormalForm::nfkc, repertoire);
+    if (form == NormalForm::nfc || form == NormalForm::nfkc) detail::compose_all(out, repertoire);
     return out;
 }
 

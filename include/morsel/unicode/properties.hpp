@@ -16,7 +16,7 @@ enum class Category : std::uint8_t { Cn, Lu, Ll, Lt, Lm, Lo, Mn, Mc, Me, Nd, Nl,
 
 namespace detail {
 
-// Category in the low 5 bits, 32 White_Space, 64 word character.
+// Category in the low 5 bits, 32 White_Space, 64 word character, 128 added after Unicode 8.0.
 inline std::uint8_t category_entry(char32_t c) noexcept {
     using namespace unicode_tables;
     return c > 0x10FFFF ? std::uint8_t{0} : category_values[static_cast<std::size_t>(category_blocks[c >> 7]) * 128 + (c & 127)];
