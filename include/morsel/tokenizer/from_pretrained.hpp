@@ -1,0 +1,64 @@
+// Tokenizer::from_pretrained: finds out what a path holds and lets the right loader read it.
+// In a directory the first of these is taken: tokenizer.json, vocab.json with merges.txt, vocab.txt, tokenizer.model, one *.gguf.
+#pragma once
+#include <algorithm>
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "morsel/tokenizer/load_gguf.hpp"
+#include "morsel/tokenizer/load_roles.hpp"
+#include "morsel/tokenizer/load_sentencepiece.hpp"
+#include "morsel/tokenizer/load_tokenizer_json.hpp"
+#include "morsel/tokenizer/load_vocab_merges.hpp"
+#include "morsel/tokenizer/load_vocab_txt.hpp"
+#include "morsel/tokenizer/tokenizer.hpp"
+
+namespace morsel {
+
+namespace detail {
+
+// The file of a directory that holds the tokenizer; empty where there is none.
+inline std::filesystem::path tokenizer_file(const std::filesystem::path& directory) {
+    for (const char* name : {"tokenizer.json", "vocab.json", "vocab.txt", "tokenizer.model"}) {
+        if (!is_file(directory / name)) continue;
+        if (std::string_view(name) == "vocab.json" && !is_file(directory / "merges.txt")) continue;
+        return directory / name;
+    }
+    std::vector<std::filesystem::path> gguf;
+    std::error_code error;
+    for (std::filesystem::directory_iterator at(directory, error), end; !error && at != end; at.increment(error))
+        if (at->path().extension() == ".gguf") gguf.push_back(at->path());
+    std::sort(gguf.begin(), gguf.end());
+    return gguf.empty() ? std::filesystem::path() : gguf.front();
+}
+
+}  // namespace detail
+
+// The parts of the tokenizer at `path`, a directory or a file. Throws Error.
+inline TokenizerParts load_tokenizer_parts(const std::filesystem::path& path, const TokenizerOptions& options = {}) {
+    std::error_code error;
+    if (!std::filesystem::exists(path, error)) throw Error("no such file or directory", {.file = path.string()});
+    std::filesystem::path file = path;
+    if (std::filesystem::is_directory(path, error)) {
+        file = detail::tokenizer_file(path);
+        if (file.empty())
+            throw Error("no tokenizer in this directory", {.file = path.string(), .expected = "tokenizer.json, vocab.json and merges.txt, vocab.txt, tokenizer.model or a GGUF file"});
+    }
+    const std::filesystem::path directory = file.parent_path();
+    const std::string name = file.filename().string();
+    if (file.extension() == ".gguf") return load_gguf_tokenizer(GgufFile(file));
+    if (name == "vocab.json" || name == "merges.txt") return load_vocab_merges(directory / "vocab.json", directory / "merges.txt", read_side_files(directory));
+    if (file.extension() == ".txt") return load_vocab_txt(file, read_side_files(directory), options);
+    if (file.extension() == ".model") return load_sentencepiece(file, read_side_files(directory));
+    TokenizerParts parts = load_tokenizer_json(file, options);
+    apply_roles(read_side_files(directory), parts);
+    return parts;
+}
+
+inline Tokenizer Tokenizer::from_pretrained(const std::filesystem::path& path, const TokenizerOptions& options) {
+    return Tokenizer(load_tokenizer_parts(path, options));
+}
+
+}  // namespace morsel

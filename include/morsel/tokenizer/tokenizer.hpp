@@ -1,0 +1,261 @@
+// The tokenizer: text → ids with offsets, and back. A pipeline of values, as tokenizer.json describes it:
+//   text → added tokens cut out → normalizer → normalized added tokens cut out → pre-tokenizer → model → post-processor → Encoding.
+// This is the plain pipeline; it keeps the origin of every byte at every step. Reference: Hugging Face tokenizers.
+// Immutable after loading: one Tokenizer serves any number of threads.
+#pragma once
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <limits>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "morsel/core/error.hpp"
+#include "morsel/core/threads.hpp"
+#include "morsel/tokenizer/decoders.hpp"
+#include "morsel/tokenizer/encoding.hpp"
+#include "morsel/tokenizer/tokenizer_parts.hpp"
+
+namespace morsel {
+
+struct EncodeOptions {
+    bool add_special_tokens = true;                   // what the post-processor adds: [CLS], <s>
+    std::optional<std::string_view> text_pair = {};   // a second text
+    bool parse_special_tokens = true;                 // false: "<|end|>" in the text is text (a guard against injection)
+    std::optional<Truncation> truncation = {};
+    std::optional<Padding> padding = {};
+};
+
+struct DecodeOptions {
+    bool skip_special_tokens = false;
+    bool clean_up_tokenization_spaces = false;  // transformers' own step after decoding; Tokenizer::clean_up_tokenization_spaces
+};
+
+// A text, or a text and its pair, of a batch.
+struct EncodeInput {
+    std::string_view text = {};
+    std::optional<std::string_view> pair = {};
+};
+
+class Tokenizer {
+  public:
+    // Loads a directory as Hugging Face ships it, or one file: tokenizer.json, vocab.json (with merges.txt beside it), vocab.txt,
+    // tokenizer.model or a GGUF. Throws Error that names file and key. Defined in tokenizer/from_pretrained.hpp.
+    static Tokenizer from_pretrained(const std::filesystem::path& path, const TokenizerOptions& options = {});
+
+    // Takes parts that a loader has checked.
+    explicit Tokenizer(TokenizerParts parts) : parts_(std::move(parts)) {
+        parts_.added_tokens.finish([&](std::string_view content) {
+            if (!parts_.normalizer) return std::string(content);
+            AlignedText text = aligned(content);
+            normalize(*parts_.normalizer, text);
+            return text.text;
+        });
+    }
+
+    // Text of any bytes: what is no UTF-8 counts as U+FFFD, one for each maximal subpart (for SentencePiece: for each byte). Offsets
+    // name bytes of `text`. Throws Error where truncation or padding cannot be done, or the model lacks a token for unknown text.
+    Encoding encode(std::string_view text, const EncodeOptions& options = {}) const {
+        const std::size_t added = options.add_special_tokens ? count_added_tokens(parts_.post_processors, options.text_pair.has_value()) : 0;
+        if (options.truncation) check(*options.truncation, options.add_special_tokens ? count_added_tokens(parts_.post_processors, false) : 0, added);
+        Encoding first = sequence(text, 0, options);
+        std::optional<Encoding> second;
+        if (options.text_pair) second = sequence(*options.text_pair, 1, options);
+        if (options.truncation) truncate(first, second, options.truncation->max_length - added, *options.truncation);
+        const PostProcessContext context{{text, options.text_pair.value_or("")}, &parts_.added_tokens};
+        Encoding result = post_process(parts_.post_processors, std::move(first), std::move(second), options.add_special_tokens, context);
+        if (options.padding) pad(std::span(&result, 1), *options.padding);
+        return result;
+    }
+
+    // The ids alone. Equal to encode(text, options).ids.
+    std::vector<TokenId> encode_ids(std::string_view text, const EncodeOptions& options = {}) const {
+        const bool template_only = parts_.post_processors.size() <= 3 && !options.text_pair && !options.truncation && !options.padding;
+        const TemplateProcessing* wrap = nullptr;
+        std::size_t templates = 0;
+        for (const PostProcessor& p : parts_.post_processors)
+            if (const auto* t = std::get_if<TemplateProcessing>(&p)) wrap = t, ++templates;
+        if (!template_only || templates > 1) return encode(text, options).ids;
+        const std::vector<Piece> pieces = run(text, options.parse_special_tokens);
+        std::vector<TokenId> ids;
+        ids.reserve(pieces.size() + 2);
+        const auto append_text = [&] {
+            for (const Piece& piece : pieces) ids.push_back(piece.id);
+        };
+        if (wrap == nullptr) return append_text(), ids;
+        for (const TemplatePiece& piece : wrap->single) {
+            if (piece.sequence) append_text();
+            else if (options.add_special_tokens) ids.insert(ids.end(), piece.ids.begin(), piece.ids.end());
+        }
+        return ids;
+    }
+
+    // Every input alone, in order, then padded to one length where options.padding says so. options.text_pair is not used.
+    std::vector<Encoding> encode_batch(std::span<const EncodeInput> inputs, const EncodeOptions& options = {}, ThreadPool* pool = nullptr) const {
+        std::vector<Encoding> batch(inputs.size());
+        const auto encode_one = [&](std::size_t i) {
+            EncodeOptions one = options;
+            one.text_pair = inputs[i].pair;
+            one.padding.reset();
+            batch[i] = encode(inputs[i].text, one);
+        };
+        if (pool == nullptr) {
+            for (std::size_t i = 0; i < inputs.size(); ++i) encode_one(i);
+        } else {
+            std::atomic<std::size_t> next{0};
+            pool->run([&](unsigned) {
+                for (std::size_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < inputs.size();) encode_one(i);
+            });
+        }
+        if (options.padding) pad(batch, *options.padding);
+        return batch;
+    }
+
+    // The text of these ids, always valid UTF-8. Ids that are no token are left out, as the reference does.
+    std::string decode(std::span<const TokenId> ids, const DecodeOptions& options = {}) const {
+        std::vector<std::string> tokens;
+        tokens.reserve(ids.size());
+        for (const TokenId id : ids)
+            if (const auto text = decoder_token(id, options.skip_special_tokens)) tokens.emplace_back(*text);
+        std::string text = decode_tokens(parts_.decoders, std::move(tokens));
+        return options.clean_up_tokenization_spaces ? morsel::clean_up_tokenization_spaces(std::move(text)) : text;
+    }
+
+    // What decoding feeds to the decoders for this id: nothing where the id is no token, or is special and to be skipped.
+    std::optional<std::string_view> decoder_token(TokenId id, bool skip_special_tokens) const {
+        const auto token = id_to_token(id);
+        if (!token || (skip_special_tokens && parts_.added_tokens.is_special(*token))) return std::nullopt;
+        if (!parts_.decoded_as.empty())
+            if (const auto other = parts_.decoded_as.find(id); other != parts_.decoded_as.end()) return other->second;
+        return token;
+    }
+
+    std::optional<TokenId> token_to_id(std::string_view token) const {
+        if (const auto id = parts_.added_tokens.id(token)) return id;
+        return vocabulary().id(token);
+    }
+    // The text lives as long as the tokenizer.
+    std::optional<std::string_view> id_to_token(TokenId id) const {
+        if (const AddedToken* token = parts_.added_tokens.find(id)) return token->content;
+        return vocabulary().token(id);
+    }
+
+    // Distinct tokens, added ones included.
+    std::size_t vocab_size() const {
+        std::size_t count = vocabulary().size();
+        for (const AddedToken& token : parts_.added_tokens.tokens()) count += !vocabulary().id(token.content).has_value();
+        return count;
+    }
+    // One more than the largest id: what an embedding table must have rows for.
+    std::uint64_t id_bound() const {
+        std::uint64_t bound = vocabulary().id_bound();
+        for (const AddedToken& token : parts_.added_tokens.tokens()) bound = std::max(bound, std::uint64_t{token.id} + 1);
+        return bound;
+    }
+
+    const SpecialTokens& special_tokens() const noexcept { return parts_.special_tokens; }
+    std::optional<TokenId> bos_id() const { return id_of(parts_.special_tokens.bos); }
+    std::optional<TokenId> eos_id() const { return id_of(parts_.special_tokens.eos); }
+    std::optional<TokenId> unk_id() const { return id_of(parts_.special_tokens.unk); }
+    std::optional<TokenId> sep_id() const { return id_of(parts_.special_tokens.sep); }
+    std::optional<TokenId> pad_id() const { return id_of(parts_.special_tokens.pad); }
+    std::optional<TokenId> cls_id() const { return id_of(parts_.special_tokens.cls); }
+    std::optional<TokenId> mask_id() const { return id_of(parts_.special_tokens.mask); }
+    bool is_special(TokenId id) const {
+        const auto token = id_to_token(id);
+        return token && parts_.added_tokens.is_special(*token);
+    }
+
+    const std::vector<AddedToken>& added_tokens() const noexcept { return parts_.added_tokens.tokens(); }
+    const std::string& chat_template() const noexcept { return parts_.chat_template; }
+    const std::optional<Truncation>& truncation() const noexcept { return parts_.truncation; }
+    const std::optional<Padding>& padding() const noexcept { return parts_.padding; }
+    std::optional<std::size_t> model_max_length() const noexcept { return parts_.model_max_length; }
+    bool clean_up_tokenization_spaces() const noexcept { return parts_.clean_up_tokenization_spaces; }
+    const TokenizerParts& parts() const noexcept { return parts_; }
+    const Vocabulary& vocabulary() const { return vocabulary_of(parts_.model); }
+
+  private:
+    struct Piece {
+        TokenId id;
+        std::uint32_t word;
+        Span origin;
+    };
+    // Offsets and word numbers are 32-bit in files and other tools; longer texts must be cut by the caller.
+    static constexpr std::size_t max_text_bytes = std::size_t{1} << 31;
+
+    std::optional<TokenId> id_of(const std::optional<std::string>& token) const { return token ? token_to_id(*token) : std::nullopt; }
+
+    static void check(const Truncation& t, std::size_t added_to_one, std::size_t added) {
+        if (t.max_length < added)
+            throw Error("max_length has no room for the special tokens", {.key = "truncation.max_length", .expected = "at least " + std::to_string(added), .found = std::to_string(t.max_length)});
+        if (t.max_length < added_to_one || t.max_length - added_to_one < t.stride)
+            throw Error("stride is larger than the room for tokens", {.key = "truncation.stride", .found = std::to_string(t.stride)});
+    }
+
+    // The tokens of a text, with nothing added.
+    std::vector<Piece> run(std::string_view text, bool parse_special) const {
+        if (text.size() > max_text_bytes) throw Error("the text is too long", {.expected = "at most 2 GiB", .found = std::to_string(text.size()) + " bytes"});
+        std::vector<Piece> out;
+        std::uint32_t word = 0;
+        ModelTokens tokens;
+        for (const AddedSplit& raw : parts_.added_tokens.split_raw(text, parse_special)) {
+            if (raw.token != nullptr) {
+                out.push_back({raw.token->id, word++, {raw.begin, raw.end}});
+                continue;
+            }
+            const std::string_view section_text = text.substr(raw.begin, raw.end - raw.begin);
+            if (const auto* sentencepiece = std::get_if<SentencePiece>(&parts_.model)) {
+                for (const SentencePieceToken& t : encode_section(*sentencepiece, section_text)) out.push_back({t.id, word, {raw.begin + t.begin, raw.begin + t.end}});
+                ++word;
+                continue;
+            }
+            AlignedText section = aligned(section_text, raw.begin);
+            if (parts_.normalizer) normalize(*parts_.normalizer, section);
+            for (const AddedSplit& part : parts_.added_tokens.split_normalized(section.text, parse_special)) {
+                if (part.token != nullptr) {
+                    out.push_back({part.token->id, word++, origin_of(section, part.begin, part.end)});
+                    continue;
+                }
+                std::vector<AlignedText> pieces;
+                pieces.push_back(part.begin == 0 && part.end == section.text.size() ? std::move(section) : slice(section, part.begin, part.end));
+                if (parts_.pre_tokenizer) pre_tokenize(*parts_.pre_tokenizer, pieces);
+                for (const AlignedText& piece : pieces) {
+                    if (piece.text.empty()) continue;
+                    tokens.clear();
+                    tokenize(parts_.model, piece.text, tokens);
+                    for (const ModelToken& t : tokens) out.push_back({t.id, word, origin_of(piece, t.begin, t.end)});
+                    ++word;
+                }
+            }
+        }
+        return out;
+    }
+
+    Encoding sequence(std::string_view text, std::uint32_t type, const EncodeOptions& options) const {
+        const std::vector<Piece> pieces = run(text, options.parse_special_tokens);
+        const std::size_t n = pieces.size();
+        Encoding e;
+        e.ids.reserve(n), e.tokens.reserve(n), e.offsets.reserve(n), e.word_ids.reserve(n);
+        for (const Piece& piece : pieces) {
+            e.ids.push_back(piece.id);
+            e.tokens.emplace_back(id_to_token(piece.id).value_or(""));
+            e.offsets.push_back(piece.origin);
+            e.word_ids.emplace_back(piece.word);
+        }
+        e.type_ids.assign(n, type);
+        e.special_tokens_mask.assign(n, 0);
+        e.attention_mask.assign(n, 1);
+        e.sequence_ids.assign(n, type);
+        return e;
+    }
+
+    TokenizerParts parts_;
+};
+
+}  // namespace morsel

@@ -1,0 +1,90 @@
+// The unigram language model (Kudo 2018), as Hugging Face tokenizers apply it: of all ways to cut a pre-token into tokens, the one
+// with the greatest sum of scores (Viterbi). A character that no token begins with is unknown and costs 10 below the worst score.
+// Neighbouring unknowns become one, or bytes <0xHH> with byte_fallback.
+#pragma once
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "morsel/core/error.hpp"
+#include "morsel/tokenizer/model_token.hpp"
+#include "morsel/tokenizer/vocabulary.hpp"
+#include "morsel/unicode/utf8.hpp"
+
+namespace morsel {
+
+struct Unigram {
+    Vocabulary vocabulary = {};
+    std::vector<double> scores = {};  // [id]
+    std::optional<TokenId> unk_id = {};
+    bool byte_fallback = false;
+    std::size_t longest_token = 0;  // bytes; see prepare
+    double lowest_score = 0;
+    std::array<std::optional<TokenId>, 256> byte_tokens = {};
+};
+
+// To be called when vocabulary and scores are complete.
+inline void prepare(Unigram& model) {
+    model.lowest_score = std::numeric_limits<double>::infinity();
+    for (const double score : model.scores) model.lowest_score = std::min(model.lowest_score, score);
+    model.vocabulary.for_each([&](std::string_view token, TokenId) { model.longest_token = std::max(model.longest_token, token.size()); });
+    constexpr std::string_view digits = "0123456789ABCDEF";
+    for (std::size_t b = 0; b < 256; ++b) {
+        const char token[] = {'<', '0', 'x', digits[b / 16], digits[b % 16], '>'};
+        model.byte_tokens[b] = model.vocabulary.id({token, sizeof token});
+    }
+}
+
+// Appends the tokens of one pre-token (UTF-8). Throws Error where an unknown token is needed and there is none.
+inline void tokenize(const Unigram& model, std::string_view word, ModelTokens& out) {
+    constexpr double unknown_penalty = 10;
+    constexpr std::size_t none = static_cast<std::size_t>(-1);
+    struct Best {
+        double score = 0;
+        std::size_t begin = none;  // of the token that ends here
+        TokenId id = 0;
+        bool unknown = false;
+    };
+    std::vector<Best> best(word.size() + 1);  // [byte] the best way to get there
+    for (std::size_t begin = 0; begin < word.size();) {
+        const std::size_t next = begin + unicode::decode(word, begin).size;
+        const double so_far = best[begin].score;
+        bool whole_character = false;
+        const auto offer = [&](std::size_t end, double score, TokenId id, bool unknown) {
+            if (best[end].begin == none || score > best[end].score) best[end] = {score, begin, id, unknown};
+        };
+        for (std::size_t end = next; end <= word.size() && end - begin <= model.longest_token; end += end < word.size() ? unicode::decode(word, end).size : 1) {
+            if (const auto id = model.vocabulary.id(word.substr(begin, end - begin)); id && *id < model.scores.size()) {
+                offer(end, so_far + model.scores[*id], *id, false);
+                whole_character = whole_character || end == next;
+            }
+        }
+        if (!whole_character) {
+            if (!model.unk_id) throw Error("the text has a character that is no token, and there is no unknown token", {.key = "model.unk_id"});
+            offer(next, so_far + model.lowest_score - unknown_penalty, *model.unk_id, true);
+        }
+        begin = next;
+    }
+    ModelTokens backwards;
+    for (std::size_t end = word.size(); end > 0; end = best[end].begin) {
+        const bool fused = best[end].unknown && !backwards.empty() && backwards.back().id == best[end].id;
+        if (fused) backwards.back().begin = best[end].begin;
+        else backwards.push_back({best[end].id, best[end].begin, end});
+    }
+    for (auto token = backwards.rbegin(); token != backwards.rend(); ++token) {
+        const std::string_view text = word.substr(token->begin, token->end - token->begin);
+        const bool bytes = model.byte_fallback && model.unk_id && token->id == *model.unk_id && model.vocabulary.id(text) != token->id &&
+                           std::all_of(text.begin(), text.end(), [&](char c) { return model.byte_tokens[static_cast<unsigned char>(c)].has_value(); });
+        if (!bytes) out.push_back(*token);
+        else
+            for (std::size_t i = 0; i < text.size(); ++i) out.push_back({*model.byte_tokens[static_cast<unsigned char>(text[i])], token->begin, token->end});
+    }
+}
+
+}  // namespace morsel
