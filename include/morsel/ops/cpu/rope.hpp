@@ -17,19 +17,22 @@ struct RopeTable<Cpu> {
     float scaling = 1;                     // longrope and yarn multiply cosine and sine by it
     std::size_t positions = 0;
     std::vector<float> cosine_sine;        // [positions][2][rotary_dim / 2]
+
+    // Cosines, then sines, of one position: out [2][rotary_dim / 2].
+    void compute(std::size_t position, float* out) const {
+        const std::size_t half = inverse_frequency.size();
+        for (std::size_t j = 0; j < half; ++j) {
+            const float angle = static_cast<float>(position) * inverse_frequency[j];
+            out[j] = std::cos(angle) * scaling, out[half + j] = std::sin(angle) * scaling;
+        }
+    }
 };
 
 // inverse_frequency [rotary_dim / 2]; empty: no rotation. `positions`: how many to compute now.
-inline RopeTable<Cpu> make_rope_table(Cpu&, std::span<const float> inverse_frequency, float scaling = 1.0f, std::size_t positions = 0) {
+inline RopeTable<Cpu> make_rope_table(Cpu&, std::span<const float> inverse_frequency, float scaling = 1.0f, std::size_t positions = 2048) {
     const std::size_t half = inverse_frequency.size();
     RopeTable<Cpu> table{{inverse_frequency.begin(), inverse_frequency.end()}, scaling, positions, std::vector<float>(positions * 2 * half)};
-    float* to = table.cosine_sine.data();
-    for (std::size_t position = 0; position < positions; ++position, to += 2 * half) {
-        for (std::size_t j = 0; j < half; ++j) {
-            const float angle = static_cast<float>(position) * inverse_frequency[j];
-            to[j] = std::cos(angle) * scaling, to[half + j] = std::sin(angle) * scaling;
-        }
-    }
+    for (std::size_t position = 0; position < positions; ++position) table.compute(position, table.cosine_sine.data() + position * 2 * half);
     return table;
 }
 
@@ -41,8 +44,9 @@ struct KvCache<Cpu> {
     struct Pages {
         std::size_t capacity = 0;  // positions, a multiple of 16
         CpuBuffer keys;            // [n_kv_heads][capacity / 16][head_dim][16]: scores of 16 keys need no horizontal sum
-        CpuBuffer values;          // [n_kv_heads][capacity][head_dim]
+        CpuBuffer values;          // [n_kv_heads][capacity][value_stride()]
     };
+    std::size_t value_stride() const { return (head_dim + 15) / 16 * 16; }
     std::vector<Pages> pages;      // [layers][slots]
     Pages& at(std::size_t layer, std::size_t slot) { return pages[layer * slots + slot]; }
     const Pages& at(std::size_t layer, std::size_t slot) const { return pages[layer * slots + slot]; }
@@ -52,16 +56,16 @@ struct KvCache<Cpu> {
         Pages& old = at(layer, slot);
         if (positions <= old.capacity) return;
         const std::size_t capacity = (std::max(positions, old.capacity * 2) + 15) / 16 * 16;
-        Pages grown{capacity, CpuBuffer(n_kv_heads * capacity * head_dim), CpuBuffer(n_kv_heads * capacity * head_dim)};
-        const std::size_t from = old.capacity * head_dim, to = capacity * head_dim;  // floats per head
-        for (std::size_t head = 0; head < n_kv_heads; ++head) {
-            if (from > 0) {
-                std::copy_n(old.keys.data() + head * from, from, grown.keys.data() + head * to);
-                std::copy_n(old.values.data() + head * from, from, grown.values.data() + head * to);
+        Pages grown{capacity, CpuBuffer(n_kv_heads * capacity * head_dim), CpuBuffer(n_kv_heads * capacity * value_stride())};
+        const auto move_heads = [&](const CpuBuffer& from, CpuBuffer& to, std::size_t per_position) {
+            const std::size_t kept = old.capacity * per_position, size = capacity * per_position;  // floats per head
+            for (std::size_t head = 0; head < n_kv_heads; ++head) {
+                if (kept > 0) std::copy_n(from.data() + head * kept, kept, to.data() + head * size);
+                std::fill_n(to.data() + head * size + kept, size - kept, 0.0f);
             }
-            std::fill_n(grown.keys.data() + head * to + from, to - from, 0.0f);
-            std::fill_n(grown.values.data() + head * to + from, to - from, 0.0f);
-        }
+        };
+        move_heads(old.keys, grown.keys, head_dim);
+        move_heads(old.values, grown.values, value_stride());
         old = std::move(grown);
     }
 };
@@ -75,29 +79,51 @@ inline KvCache<Cpu> make_kv_cache(Cpu&, std::size_t layers, std::size_t slots, s
     return cache;
 }
 
-// Normalises (where the shape has norms) and rotates the query heads of qkv [rows, qkv_width] in place, and writes the rotated
-// keys and the values to `layer` of the cache.
+namespace detail {
+
+// Rotates one head [head_dim]: pairs (j, j + half); cosine and sine [half].
+inline void rotate(float* head, const float* cosine, const float* sine, std::size_t half) {
+    for (std::size_t j = 0; j < half; ++j) {
+        const float a = head[j], b = head[j + half];
+        head[j] = a * cosine[j] - b * sine[j];
+        head[j + half] = b * cosine[j] + a * sine[j];
+    }
+}
+
+}  // namespace detail
+
+// Normalises (where the shape has norms) and rotates the query and key heads of qkv [rows, qkv_width] in place, and writes keys and
+// values to `layer` of the cache.
 inline void rope_and_cache(Cpu& device, float* qkv, const AttentionShape& shape, const RopeTable<Cpu>& table,
                            std::span<const Segment> segments, KvCache<Cpu>& cache, std::size_t layer) {
-    const std::size_t d = shape.head_dim;
+    const std::size_t d = shape.head_dim, half = table.inverse_frequency.size(), heads = shape.n_heads + shape.n_kv_heads;
     for (const Segment& segment : segments) {
         cache.reserve(layer, segment.slot, segment.past + segment.row_count);
         KvCache<Cpu>::Pages& pages = cache.at(layer, segment.slot);
-        for (std::size_t i = 0; i < segment.row_count; ++i) {
-            const std::size_t position = segment.past + i;
-            float* row = qkv + (segment.row_begin + i) * shape.qkv_width();
-            for (std::size_t head = 0; head < shape.n_heads + shape.n_kv_heads; ++head) {
-                const float* gain = head < shape.n_heads ? shape.q_norm : shape.k_norm;
-                if (gain != nullptr) rms_norm(device, row + head * d, gain, shape.eps, 1, d, row + head * d);
-                reference::rope(row + head * d, position, table.inverse_frequency, table.scaling);
+        // Rows of one panel of keys go to one thread: neighbours would share cache lines.
+        device.pool().split(segment.row_count, 16, [&](std::size_t begin, std::size_t end, unsigned thread) {
+            for (std::size_t i = begin; i < end; ++i) {
+                const std::size_t position = segment.past + i;
+                float* row = qkv + (segment.row_begin + i) * shape.qkv_width();
+                const float* cosine = table.cosine_sine.data() + position * 2 * half;
+                if (position >= table.positions && half > 0) {
+                    float* computed = device.scratch(Cpu::shared_scratches + thread, 2 * half);
+                    table.compute(position, computed);
+                    cosine = computed;
+                }
+                for (std::size_t head = 0; head < heads; ++head) {
+                    const float* gain = head < shape.n_heads ? shape.q_norm : shape.k_norm;
+                    if (gain != nullptr) detail::rms_norm_one(device.isa(), row + head * d, gain, shape.eps, d, row + head * d);
+                    detail::rotate(row + head * d, cosine, cosine + half, half);
+                }
+                for (std::size_t head = 0; head < shape.n_kv_heads; ++head) {
+                    const float* key = row + (shape.n_heads + head) * d;
+                    float* panel = pages.keys.data() + (head * pages.capacity + position / 16 * 16) * d + position % 16;
+                    for (std::size_t j = 0; j < d; ++j) panel[j * 16] = key[j];
+                    std::copy_n(key + shape.n_kv_heads * d, d, pages.values.data() + (head * pages.capacity + position) * cache.value_stride());
+                }
             }
-            for (std::size_t head = 0; head < shape.n_kv_heads; ++head) {
-                const float* key = row + (shape.n_heads + head) * d;
-                float* panel = pages.keys.data() + (head * pages.capacity + position / 16 * 16) * d + position % 16;
-                for (std::size_t j = 0; j < d; ++j) panel[j * 16] = key[j];
-                std::copy_n(key + shape.n_kv_heads * d, d, pages.values.data() + (head * pages.capacity + position) * d);
-            }
-        }
+        });
     }
 }
 
