@@ -159,6 +159,8 @@ inline Json parse_json(std::string_view text, const std::filesystem::path& file)
     const std::string guess = detail::seems_to_be(text);
     if (!guess.empty()) throw Error("not JSON", {.file = file.string(), .found = guess});
     detail::check_json_depth(text, file);
+    // nlohmann takes a NUL for the end of the text and would pass over what follows.
+    if (const std::size_t nul = text.find('\0'); nul != text.npos) throw Error("not valid JSON", {.file = file.string(), .key = detail::line_and_column(text, nul), .found = "a NUL byte"});
     try {
         return Json::parse(text);
     } catch (const Json::parse_error& e) {

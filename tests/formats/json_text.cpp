@@ -1,0 +1,76 @@
+// JSON from files: errors say file and place, nothing may follow the value, depth is limited, numbers keep their kind.
+#include "morsel/formats/json.hpp"
+
+#include <string>
+
+#include "formats/file_bytes.hpp"
+#include "morsel/formats/json_scanner.hpp"
+#include "support/catch.hpp"
+
+using namespace morsel;
+
+namespace {
+
+std::string message(const std::string& text) {
+    try {
+        parse_json(text, "f.json");
+    } catch (const Error& error) {
+        return error.what();
+    }
+    return "";
+}
+
+// What the strict scanner says of the same text.
+bool scans(const std::string& text) {
+    try {
+        detail::JsonScanner scan(text, "f.json");
+        scan.skip();
+        scan.end();
+        return detail::first_invalid_utf8(text) == std::string::npos;
+    } catch (const Error&) {
+        return false;
+    }
+}
+
+}  // namespace
+
+TEST_CASE("valid JSON is read by the parser and by the scanner") {
+    for (const char* text : {"{}", "[]", " [1,-0,0.5,-1e-9,1E+2] ", "\"\\u00e9\\ud83d\\ude00\\n\"", "true", "null", "{\"a\":{\"b\":[{}]}}", "\"é\""}) {
+        INFO(text);
+        CHECK(message(text) == "");
+        CHECK(scans(text));
+    }
+}
+
+TEST_CASE("invalid JSON is refused by the parser and by the scanner") {
+    for (const std::string& text : {std::string(), std::string("[1,]"), std::string("{\"a\":1,}"), std::string("[1] x"), std::string("[1]\0", 4), std::string("[1]\0x", 5), std::string("{'a':1}"),
+                                   std::string("[01]"), std::string("[1.]"), std::string("[.5]"), std::string("[+1]"), std::string("[1e]"), std::string("[-]"), std::string("nul"),
+                                   std::string("tru"), std::string("\"\\ud800\""), std::string("\"\\udc00x\""), std::string("\"\\q\""), std::string("\"a\nb\""), std::string("\"abc"), std::string("[1 2]"),
+                                   std::string("{\"a\" 1}"), std::string("{1:2}"), std::string("\xEF\xBB\xBF[]"), std::string("\"\xFF\""), std::string("\"\xED\xA0\x80\""), std::string("[1}"),
+                                   std::string("[[]"), std::string("]"), std::string("NaN"), std::string("// x\n[]")}) {
+        INFO(text);
+        CHECK(message(text).find("f.json") == 0);
+        CHECK_FALSE(scans(text));
+    }
+}
+
+TEST_CASE("deep nesting is refused without using the stack") {
+    for (const std::size_t depth : {std::size_t{200}, std::size_t{1'000'000}}) {
+        CHECK(message(std::string(depth, '[') + std::string(depth, ']')).find("deep") != std::string::npos);
+        CHECK_FALSE(scans(std::string(depth, '[') + std::string(depth, ']')));
+    }
+    CHECK(message(std::string(100, '[') + std::string(100, ']')) == "");
+    CHECK(scans(std::string(64, '[') + std::string(64, ']')));
+    CHECK_FALSE(scans(std::string(65, '[') + std::string(65, ']')));
+}
+
+TEST_CASE("UTF-8 is checked strictly") {
+    const auto bad = [](std::string_view text) { return detail::first_invalid_utf8(text); };
+    CHECK(bad("aé€😀\x7f") == std::string_view::npos);
+    CHECK(bad("\xF4\x8F\xBF\xBF\xED\x9F\xBF\xEE\x80\x80\xC2\x80\xE0\xA0\x80\xF0\x90\x80\x80") == std::string_view::npos);
+    for (const std::string_view text : {"\x80", "\xBF", "\xC0\x80", "\xC1\xBF", "\xC2", "\xC2\x41", "\xE0\x9F\xBF", "\xED\xA0\x80", "\xE4\xB8", "\xE4\xB8\x41", "\xF0\x8F\xBF\xBF", "\xF4\x90\x80\x80",
+                                        "\xF5\x80\x80\x80", "\xF0\x90\x80", "\xF0\x90\x80\x41", "\xFE", "\xFF"}) {
+        CHECK(bad(text) == 0);
+        CHECK(bad("ab" + std::string(text)) == 2);
+    }
+}
