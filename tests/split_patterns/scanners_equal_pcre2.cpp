@@ -77,7 +77,7 @@ const std::vector<char32_t>& common_characters() {
 }
 
 std::string random_text(std::mt19937& random) {
-    static const char* const parts[] = {" ", " ", "  ", "\n", "\r\n", "\t", "'", "'s", "'S", "'ll", "'Re", "'v", "'\u017f", "a", "Ab", "BC", "\u0301", "\u02b0", "\u4e2d", "\u01c5",
+    static const char* const parts[] = {" ", " ", "  ", "\n", "\r\n", "\t", "'", "'s", "'S", "'ll", "'Re", "'v", "'d", "'m", "'T", "'VE", "'\u017f", "a", "Ab", "BC", "\u0301", "\u02b0", "\u4e2d", "\u01c5",
                                         "1", "\u2167", "\u00b2", "12345", "/", "!", "--", "_", "\u00a0", "\u3000", "\u2028", "\u0085", "\u200b", "\u00e9", "\u00c9", "\x01", "$", "\u3042"};
     const auto& characters = common_characters();
     std::string text;

@@ -8,6 +8,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <string_view>
 
 #include "morsel/unicode/properties.hpp"
@@ -28,75 +29,77 @@ struct SplitScanner {
 
 namespace scan {
 
-// What the patterns distinguish. The order matters, kinds are tested by ranges.
-// symbol: P, S; upper: Lu, Lt; caseless: Lm, Lo; mark: M; newline: \r, \n; space: other White_Space; other: the rest.
-enum class Kind : std::uint8_t { other, symbol, upper, lower, caseless, mark, number, space, newline };
+// What the patterns distinguish, one bit each, so that a class is a mask.
+// symbol: P, S; upper: Lu, Lt; caseless: Lm, Lo; mark: M; newline: \r, \n; blank: other White_Space; other: the rest.
+using Kind = std::uint16_t;
+inline constexpr Kind other = 1, symbol = 2, upper = 4, lower = 8, caseless = 16, mark = 32, number = 64, blank = 128, newline = 256;
+inline constexpr Kind letter = upper | lower | caseless, space = blank | newline;
+inline constexpr Kind rest = other | symbol | mark;  // [^\s\p{L}\p{N}]
 
 namespace detail {
 
 inline constexpr std::array<Kind, 32> kind_of_category = [] {
     using unicode::Category;
     std::array<Kind, 32> table{};
-    const auto set = [&](Category c, Kind k) { table[static_cast<std::size_t>(c)] = k; };
-    set(Category::Lu, Kind::upper), set(Category::Lt, Kind::upper), set(Category::Ll, Kind::lower);
-    set(Category::Lm, Kind::caseless), set(Category::Lo, Kind::caseless);
-    set(Category::Mn, Kind::mark), set(Category::Mc, Kind::mark), set(Category::Me, Kind::mark);
-    for (const Category c : {Category::Pc, Category::Pd, Category::Ps, Category::Pe, Category::Pi, Category::Pf, Category::Po, Category::Sm, Category::Sc, Category::Sk, Category::So})
-        set(c, Kind::symbol);
-    set(Category::Nd, Kind::number), set(Category::Nl, Kind::number), set(Category::No, Kind::number);
+    table.fill(other);
+    const auto set = [&](std::initializer_list<Category> categories, Kind kind) {
+        for (const Category c : categories) table[static_cast<std::size_t>(c)] = kind;
+    };
+    set({Category::Pc, Category::Pd, Category::Ps, Category::Pe, Category::Pi, Category::Pf, Category::Po}, symbol);
+    set({Category::Sm, Category::Sc, Category::Sk, Category::So}, symbol);
+    set({Category::Lu, Category::Lt}, upper), set({Category::Ll}, lower), set({Category::Lm, Category::Lo}, caseless);
+    set({Category::Mn, Category::Mc, Category::Me}, mark), set({Category::Nd, Category::Nl, Category::No}, number);
     return table;
 }();
 
-inline constexpr std::array<Kind, 128> kind_of_ascii = [] {
-    std::array<Kind, 128> table{};
+// By byte; 0 for bytes that are no ASCII, so that no mask holds them.
+inline constexpr std::array<Kind, 256> kind_of_byte = [] {
+    std::array<Kind, 256> table{};
     for (std::size_t c = 0; c < 128; ++c) {
-        if (c >= 'A' && c <= 'Z') table[c] = Kind::upper;
-        else if (c >= 'a' && c <= 'z') table[c] = Kind::lower;
-        else if (c >= '0' && c <= '9') table[c] = Kind::number;
-        else if (c == '\n' || c == '\r') table[c] = Kind::newline;
-        else if (unicode::is_ascii_punctuation(static_cast<char32_t>(c))) table[c] = Kind::symbol;
-        else if (c == ' ' || c == '\t' || c == '\v' || c == '\f') table[c] = Kind::space;
+        if (c >= 'A' && c <= 'Z') table[c] = upper;
+        else if (c >= 'a' && c <= 'z') table[c] = lower;
+        else if (c >= '0' && c <= '9') table[c] = number;
+        else if (c == '\n' || c == '\r') table[c] = newline;
+        else if (c == ' ' || c == '\t' || c == '\v' || c == '\f') table[c] = blank;
+        else table[c] = unicode::is_ascii_punctuation(static_cast<char32_t>(c)) ? symbol : other;
     }
     return table;
 }();
 
 }  // namespace detail
 
-inline Kind kind_of(char32_t c) noexcept {
-    if (c < 128) return detail::kind_of_ascii[c];
-    const std::uint8_t entry = unicode::detail::category_entry(c);
-    return entry & 32 ? Kind::space : detail::kind_of_category[entry & 31];
+// A kind and the bytes of its character; kind and size 0 at the end of the text.
+struct Next {
+    Kind kind = 0;
+    std::uint16_t size = 0;
+};
+
+namespace detail {
+
+// Kept out of line, so that the loops over ASCII stay short.
+[[gnu::noinline]] inline Next at_beyond_ascii(std::string_view text, std::size_t i) noexcept {
+    const unicode::CodePoint c = unicode::decode(text, i);
+    const std::uint8_t entry = unicode::detail::category_entry(c.value);
+    return {entry & 32 ? blank : kind_of_category[entry & 31], static_cast<std::uint16_t>(c.size)};
 }
 
-// A kind and the bytes of its character; size 0 at the end of the text.
-struct Next {
-    Kind kind = Kind::other;
-    std::uint8_t size = 0;
-};
+}  // namespace detail
+
 inline Next at(std::string_view text, std::size_t i) noexcept {
     if (i >= text.size()) return {};
     const auto lead = static_cast<unsigned char>(text[i]);
-    if (lead < 128) return {detail::kind_of_ascii[lead], 1};
-    const unicode::CodePoint c = unicode::decode(text, i);
-    return {kind_of(c.value), static_cast<std::uint8_t>(c.size)};
+    return lead < 128 ? Next{detail::kind_of_byte[lead], 1} : detail::at_beyond_ascii(text, i);
 }
 
-inline constexpr bool is_letter(Kind k) noexcept { return k >= Kind::upper && k <= Kind::caseless; }
-inline constexpr bool is_letter_or_mark(Kind k) noexcept { return k >= Kind::upper && k <= Kind::mark; }
-inline constexpr bool is_space(Kind k) noexcept { return k >= Kind::space; }
-inline constexpr bool is_number(Kind k) noexcept { return k == Kind::number; }
-// [^\s\p{L}\p{N}]: marks belong to it.
-inline constexpr bool is_rest(Kind k) noexcept { return k <= Kind::symbol || k == Kind::mark; }
-inline constexpr bool is_symbol(Kind k) noexcept { return k == Kind::symbol; }
-
-// End of the run, from i on, of characters whose kind satisfies `in`.
-template <class In> inline std::size_t run(std::string_view text, std::size_t i, In in) noexcept {
-    while (i < text.size()) {
-        const Next next = at(text, i);
-        if (!in(next.kind)) break;
+// End of the run, from i on, of characters whose kind is in `mask`.
+template <Kind mask> inline std::size_t run(std::string_view text, std::size_t i) noexcept {
+    for (;;) {
+        while (i < text.size() && (detail::kind_of_byte[static_cast<unsigned char>(text[i])] & mask)) ++i;
+        if (i >= text.size() || static_cast<unsigned char>(text[i]) < 128) return i;
+        const Next next = detail::at_beyond_ascii(text, i);
+        if (!(next.kind & mask)) return i;
         i += next.size;
     }
-    return i;
 }
 
 inline std::size_t newlines(std::string_view text, std::size_t i) noexcept {
@@ -124,7 +127,7 @@ template <class AtEnd> inline std::size_t white_space(std::string_view text, std
     std::size_t end = i, last = i;
     while (end < text.size()) {
         const Next next = at(text, end);
-        if (!is_space(next.kind)) break;
+        if (!(next.kind & space)) break;
         last = end, end += next.size;
     }
     return at_end(end) || last == i ? end : last;
@@ -135,9 +138,9 @@ template <bool whole_tail> inline std::size_t lines_or_white_space(std::string_v
     std::size_t end = i, last = i, after_newline = i;
     while (end < text.size()) {
         const Next next = at(text, end);
-        if (!is_space(next.kind)) break;
+        if (!(next.kind & space)) break;
         last = end, end += next.size;
-        if (next.kind == Kind::newline) after_newline = end;
+        if (next.kind == newline) after_newline = end;
     }
     if (whole_tail && end == text.size()) return end;
     if (after_newline > i) return after_newline;
@@ -149,41 +152,40 @@ template <bool whole_tail> inline std::size_t lines_or_white_space(std::string_v
 template <bool single_numbers = false> inline std::size_t gpt2(std::string_view text, std::size_t i) noexcept {
     if (const std::size_t size = contraction<false>(text, i)) return i + size;
     Next first = at(text, i);
-    if (single_numbers && is_number(first.kind)) return i + first.size;
+    if (single_numbers && (first.kind & number)) return i + first.size;
     std::size_t begin = i;
     if (text[i] == ' ') {
         const Next second = at(text, i + 1);
-        if (second.size > 0 && !is_space(second.kind) && !(single_numbers && is_number(second.kind))) first = second, begin = i + 1;
+        if (second.size > 0 && !(second.kind & space) && !(single_numbers && (second.kind & number))) first = second, begin = i + 1;
     }
-    if (is_letter(first.kind)) return run(text, begin + first.size, is_letter);
-    if (is_number(first.kind)) return run(text, begin + first.size, is_number);
-    if (!is_space(first.kind)) return run(text, begin + first.size, is_rest);
+    if (first.kind & letter) return run<letter>(text, begin + first.size);
+    if (first.kind & number) return run<number>(text, begin + first.size);
+    if (!(first.kind & space)) return run<rest>(text, begin + first.size);
     return white_space(text, i, [&](std::size_t end) {
-        return end == text.size() || (single_numbers && is_number(at(text, end).kind));
+        return end == text.size() || (single_numbers && (at(text, end).kind & number));
     });
 }
 
 // cl100k and its relatives: (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,D}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
 // max_digits is D; whole_tail: see lines_or_white_space; with_marks: [\p{L}\p{M}]+ and [^\s\p{L}\p{M}\p{N}]+ (Qwen 3.5).
 template <int max_digits, bool whole_tail = false, bool with_marks = false> inline std::size_t cl100k(std::string_view text, std::size_t i) noexcept {
-    constexpr auto in_word = [](Kind k) { return with_marks ? is_letter_or_mark(k) : is_letter(k); };
-    constexpr auto in_rest = [](Kind k) { return with_marks ? k <= Kind::symbol : is_rest(k); };
+    constexpr Kind word = with_marks ? letter | mark : letter, punctuation = with_marks ? other | symbol : rest;
     if (const std::size_t size = contraction<true>(text, i)) return i + size;
     const Next first = at(text, i);
     std::size_t next = i + first.size;
-    if (in_word(first.kind)) return run(text, next, in_word);
-    if (is_number(first.kind)) {
+    if (first.kind & word) return run<word>(text, next);
+    if (first.kind & number) {
         for (int digits = 1; digits < max_digits; ++digits) {
             const Next digit = at(text, next);
-            if (digit.size == 0 || !is_number(digit.kind)) break;
+            if (digit.size == 0 || !(digit.kind & number)) break;
             next += digit.size;
         }
         return next;
     }
     const Next second = at(text, next);
-    if (first.kind != Kind::newline && second.size > 0 && in_word(second.kind)) return run(text, next + second.size, in_word);
-    if (in_rest(first.kind)) return newlines(text, run(text, next, in_rest));
-    if (text[i] == ' ' && second.size > 0 && in_rest(second.kind)) return newlines(text, run(text, next + second.size, in_rest));
+    if (first.kind != newline && second.kind & word) return run<word>(text, next + second.size);
+    if (first.kind & punctuation) return newlines(text, run<punctuation>(text, next));
+    if (text[i] == ' ' && (second.kind & punctuation)) return newlines(text, run<punctuation>(text, next + second.size));
     return lines_or_white_space<whole_tail>(text, i);
 }
 
@@ -191,8 +193,7 @@ template <int max_digits, bool whole_tail = false, bool with_marks = false> inli
 // P?U*L+C?|P?U+L*C?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+
 namespace detail {
 
-inline constexpr bool in_upper(Kind k) noexcept { return k == Kind::upper || k == Kind::caseless || k == Kind::mark; }
-inline constexpr bool in_lower(Kind k) noexcept { return k >= Kind::lower && k <= Kind::mark; }
+inline constexpr Kind in_upper = upper | caseless | mark, in_lower = lower | caseless | mark;
 
 // End of U*L+ at i (without contraction), else of U+L*, else i. What backtracking would find: U* takes its whole run, and where no
 // lower letter follows it gives back down to the last character that is in L too, so that L+ is that one character.
@@ -204,12 +205,12 @@ inline CasedWord cased_word(std::string_view text, std::size_t i) noexcept {
     std::size_t end = i, after_both = i;
     while (end < text.size()) {
         const Next next = at(text, end);
-        if (!in_upper(next.kind)) break;
+        if (!(next.kind & in_upper)) break;
         end += next.size;
-        if (next.kind != Kind::upper) after_both = end;
+        if (next.kind != upper) after_both = end;
     }
     const Next next = at(text, end);
-    if (next.size > 0 && next.kind == Kind::lower) return {run(text, end, in_lower), true};
+    if (next.kind == lower) return {run<in_lower>(text, end), true};
     if (after_both > i) return {after_both, true};
     return {end, false};
 }
@@ -220,26 +221,26 @@ template <bool contractions = true, int max_digits = 3, bool slash_tail = true> 
     const auto with_contraction = [&](std::size_t end) { return contractions ? end + contraction<true>(text, end) : end; };
     const Next first = at(text, i);
     std::size_t next = i + first.size;
-    if (is_letter(first.kind)) return with_contraction(detail::cased_word(text, i).end);
-    if (is_number(first.kind)) {
+    if (first.kind & letter) return with_contraction(detail::cased_word(text, i).end);
+    if (first.kind & number) {
         for (int digits = 1; digits < max_digits; ++digits) {
             const Next digit = at(text, next);
-            if (digit.size == 0 || !is_number(digit.kind)) break;
+            if (digit.size == 0 || !(digit.kind & number)) break;
             next += digit.size;
         }
         return next;
     }
-    if (first.kind != Kind::newline) {
+    if (first.kind != newline) {
         // With the first character as P; a mark may also be a word of its own, which comes before P followed by capitals only.
         const detail::CasedWord word = detail::cased_word(text, next);
         if (word.has_lower) return with_contraction(word.end);
-        if (first.kind == Kind::mark) return with_contraction(next);
+        if (first.kind == mark) return with_contraction(next);
         if (word.end > next) return with_contraction(word.end);
     }
     const Next second = at(text, next);
     std::size_t end = i;
-    if (is_rest(first.kind)) end = run(text, next, is_rest);
-    else if (text[i] == ' ' && second.size > 0 && is_rest(second.kind)) end = run(text, next + second.size, is_rest);
+    if (first.kind & rest) end = run<rest>(text, next);
+    else if (text[i] == ' ' && (second.kind & rest)) end = run<rest>(text, next + second.size);
     else return lines_or_white_space<false>(text, i);
     while (end < text.size() && (text[end] == '\n' || text[end] == '\r' || (slash_tail && text[end] == '/'))) ++end;
     return end;
@@ -248,12 +249,12 @@ template <bool contractions = true, int max_digits = 3, bool slash_tail = true> 
 // The three patterns of DeepSeek-V3, which are applied one after the other; the first two leave gaps.
 // \p{N}{1,3}
 inline std::size_t number_groups(std::string_view text, std::size_t i) noexcept {
-    if (!is_number(at(text, i).kind)) return run(text, i, [](Kind k) { return !is_number(k); });
+    if (!(at(text, i).kind & number)) return run<static_cast<Kind>(~number)>(text, i);
     std::size_t end = i;
-    for (int digits = 0; digits < 3 && is_number(at(text, end).kind); ++digits) end += at(text, end).size;
+    for (int digits = 0; digits < 3 && (at(text, end).kind & number); ++digits) end += at(text, end).size;
     return end;
 }
-inline bool is_number_at(std::string_view text, std::size_t i) noexcept { return is_number(at(text, i).kind); }
+inline bool is_number_at(std::string_view text, std::size_t i) noexcept { return (at(text, i).kind & number); }
 
 // [一-龥぀-ゟ゠-ヿ]+
 inline bool is_deepseek_cjk_at(std::string_view text, std::size_t i) noexcept {
@@ -270,23 +271,23 @@ inline std::size_t deepseek_cjk(std::string_view text, std::size_t i) noexcept {
 // [!-/:-~ without letters][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
 inline bool is_deepseek_match(std::string_view text, std::size_t i) noexcept {
     const Next first = at(text, i);
-    return (first.kind != Kind::other && first.kind != Kind::number) || is_letter_or_mark(at(text, i + first.size).kind);
+    return !(first.kind & (other | number)) || (at(text, i + first.size).kind & (letter | mark));
 }
 inline std::size_t deepseek_text(std::string_view text, std::size_t i) noexcept {
     const Next first = at(text, i);
     const std::size_t next = i + first.size;
     const auto is_ascii_letter = [&](std::size_t k) { return k < text.size() && ((text[k] | 32) >= 'a' && (text[k] | 32) <= 'z'); };
-    if (first.kind == Kind::symbol && first.size == 1 && is_ascii_letter(next)) {
+    if (first.kind == symbol && first.size == 1 && is_ascii_letter(next)) {
         std::size_t end = next;
         while (is_ascii_letter(end)) ++end;
         return end;
     }
-    if (is_letter_or_mark(first.kind)) return run(text, next, is_letter_or_mark);
+    if (first.kind & (letter | mark)) return run<letter | mark>(text, next);
     const Next second = at(text, next);
-    if (first.kind != Kind::newline && first.kind != Kind::symbol && is_letter_or_mark(second.kind)) return run(text, next, is_letter_or_mark);
-    if (is_symbol(first.kind)) return newlines(text, run(text, next, is_symbol));
-    if (text[i] == ' ' && is_symbol(second.kind)) return newlines(text, run(text, next, is_symbol));
-    if (is_space(first.kind)) return lines_or_white_space<false>(text, i);
+    if (first.kind != newline && first.kind != symbol && (second.kind & (letter | mark))) return run<letter | mark>(text, next);
+    if (first.kind & symbol) return newlines(text, run<symbol>(text, next));
+    if (text[i] == ' ' && (second.kind & symbol)) return newlines(text, run<symbol>(text, next));
+    if (first.kind & space) return lines_or_white_space<false>(text, i);
     std::size_t end = next;
     while (end < text.size() && !is_deepseek_match(text, end)) end += at(text, end).size;
     return end;
