@@ -65,14 +65,14 @@ void prefill_shapes(benchmark::internal::Benchmark* b) {
     for (const int threads : {1, 2}) b->Args({3072, 576, 512, threads})->Args({576, 1536, 512, threads});
     b->UseRealTime();
 }
-BENCHMARK_CAPTURE(linear_rows, bf16_decode, DType::bf16, MatrixPrecision::split)->Apply(decode_shapes);
-BENCHMARK_CAPTURE(linear_rows, q4_1_decode, DType::q4_1, MatrixPrecision::split)->Apply(decode_shapes);
-BENCHMARK_CAPTURE(linear_rows, q8_0_decode, DType::q8_0, MatrixPrecision::split)->Apply(decode_shapes);
-BENCHMARK_CAPTURE(linear_rows, q6_k_decode, DType::q6_k, MatrixPrecision::split)->Args({4096, 768, 1, 1})->UseRealTime();
-BENCHMARK_CAPTURE(linear_rows, q4_k_decode, DType::q4_k, MatrixPrecision::split)->Args({4096, 768, 1, 1})->UseRealTime();
-BENCHMARK_CAPTURE(linear_rows, bf16_prefill, DType::bf16, MatrixPrecision::split)->Apply(prefill_shapes);
-BENCHMARK_CAPTURE(linear_rows, f32_prefill, DType::f32, MatrixPrecision::split)->Apply(prefill_shapes);
-BENCHMARK_CAPTURE(linear_rows, q4_1_prefill, DType::q4_1, MatrixPrecision::split)->Apply(prefill_shapes);
+BENCHMARK_CAPTURE(linear_rows, bf16_decode, DType::bf16, MatrixPrecision::bf16x3)->Apply(decode_shapes);
+BENCHMARK_CAPTURE(linear_rows, q4_1_decode, DType::q4_1, MatrixPrecision::bf16x3)->Apply(decode_shapes);
+BENCHMARK_CAPTURE(linear_rows, q8_0_decode, DType::q8_0, MatrixPrecision::bf16x3)->Apply(decode_shapes);
+BENCHMARK_CAPTURE(linear_rows, q6_k_decode, DType::q6_k, MatrixPrecision::bf16x3)->Args({4096, 768, 1, 1})->UseRealTime();
+BENCHMARK_CAPTURE(linear_rows, q4_k_decode, DType::q4_k, MatrixPrecision::bf16x3)->Args({4096, 768, 1, 1})->UseRealTime();
+BENCHMARK_CAPTURE(linear_rows, bf16_prefill, DType::bf16, MatrixPrecision::bf16x3)->Apply(prefill_shapes);
+BENCHMARK_CAPTURE(linear_rows, f32_prefill, DType::f32, MatrixPrecision::bf16x3)->Apply(prefill_shapes);
+BENCHMARK_CAPTURE(linear_rows, q4_1_prefill, DType::q4_1, MatrixPrecision::bf16x3)->Apply(prefill_shapes);
 BENCHMARK_CAPTURE(linear_rows, bf16_prefill_exact, DType::bf16, MatrixPrecision::f32)->Apply(prefill_shapes);
 
 }  // namespace

@@ -19,16 +19,17 @@ namespace morsel {
 
 struct CpuMatrix;
 
-// How `linear` multiplies. Sums are f32 in any case.
+// How `linear` multiplies; sums are f32 in any case. On machines without the units it names, all but the last are f32.
 enum class MatrixPrecision : std::uint8_t {
-    f32,       // f32 products
-    split,     // f32 values as sums of two bf16, and quantised weights against 20-bit fixed point: good to some 16 bits, and faster
-    bf16,      // activations and weights rounded to bf16 where rows are many
+    f32,     // fused multiply-adds of f32 only
+    bf16x3,  // many rows: f32 as sums of three bf16, good to 22 bits; few rows of quantised weights: 20-bit fixed point
+    bf16x2,  // sums of two: good to 16 bits, and 1.5 to 2 times as fast
+    bf16,    // many rows: activations and weights rounded to bf16
 };
 
 struct CpuOptions {
     unsigned threads = 0;  // counting the caller; 0: available_processors()
-    MatrixPrecision precision = MatrixPrecision::split;
+    MatrixPrecision precision = MatrixPrecision::bf16x3;
     Isa isa = Isa::best;   // the newest instructions to use where the machine has them
 };
 

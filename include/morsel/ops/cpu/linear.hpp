@@ -117,38 +117,42 @@ inline constexpr std::size_t tile_rows = 9;
 // Products on AMX tiles. x [rows, padded_columns(in_features)]
 inline void linear_tiles(Cpu& device, const float* x, std::size_t rows, const PanelPairs& pairs, const Epilogue& epilogue, float* out, std::size_t out_width) {
     const std::size_t blocks = padded_columns(pairs.weight.in_features) / 32, row_tiles = (rows + 15) / 16;
-    const bool narrow = device.precision() == MatrixPrecision::bf16;
-    auto* tiles = reinterpret_cast<std::uint16_t*>(device.scratch(1, row_tiles * blocks * tile_elements));  // two bf16 a float
-    device.pool().split(row_tiles * 16, 16, [&](std::size_t begin, std::size_t end, unsigned) { to_tiles_avx512(x, rows, begin, end, blocks, tiles); });
-    // Activations of a chunk: 2 KB a block and 16 rows; 1.25 MB leave room for the weights in a second-level cache of 2 MB.
-    const std::size_t chunk = std::max<std::size_t>(2, 1280 / 2 / blocks / 2 * 2);  // in tiles of 16 rows
+    const std::size_t parts = device.precision() == MatrixPrecision::bf16 ? 1 : device.precision() == MatrixPrecision::bf16x2 ? 2 : 3;
+    auto* tiles = reinterpret_cast<std::uint16_t*>(device.scratch(1, row_tiles * blocks * parts * tile_elements / 2));
+    device.pool().split(row_tiles * 16, 16, [&](std::size_t begin, std::size_t end, unsigned) { to_tiles_avx512(x, rows, begin, end, blocks, parts, tiles); });
+    std::size_t most_parts = 0;
+    for (const CpuMatrix::Run& run : pairs.weight.runs) most_parts = std::max(most_parts, weight_parts(run.type, parts));
+    const std::size_t step = 15 / parts;                                                             // blocks whose 32 rows take 30 KB
+    const std::size_t group = std::max<std::size_t>(1, (std::size_t{1} << 20) / (blocks * most_parts * 2048));  // pairs that take 1 MB
     device.pool().split(pairs.size(), 1, [&](std::size_t begin, std::size_t end, unsigned thread) {
-        auto* split = reinterpret_cast<std::uint32_t*>(device.scratch(Cpu::shared_scratches + thread, 4 * blocks * 256));  // [2 panels][high, low][blocks][256]
+        float* sums = device.scratch(Cpu::shared_scratches + thread, group * (1024 + 2 * most_parts * blocks * 256));  // [group][2][32][16]
+        auto* split = reinterpret_cast<std::uint32_t*>(sums + group * 1024);                                     // [group][2][most_parts][blocks][256]
+        std::vector<TilePanel> panels(group * 2);
         configure_tiles();
-        for (std::size_t tile = 0; tile < row_tiles; tile += chunk) {
-            const std::size_t last = std::min(tile + chunk, row_tiles);
-            for (std::size_t pair = begin; pair < end; ++pair) {
-                TilePanel panels[2];
-                for (std::size_t i = 0; i < 2; ++i) {
-                    const std::size_t index = i == 0 ? pairs.first(pair) : pairs.second(pair);
-                    if (index >= pairs.weight.panels) {
-                        panels[1] = panels[0];
-                        continue;
+        for (std::size_t from = begin; from < end; from += group) {
+            const std::size_t count = std::min(group, end - from);
+            for (std::size_t i = 0; i < count * 2; ++i) {
+                const std::size_t index = i % 2 == 0 ? pairs.first(from + i / 2) : pairs.second(from + i / 2);
+                panels[i] = {};
+                if (index >= pairs.weight.panels) continue;
+                const CpuMatrix::Panel panel = pairs.weight.panel(index);
+                const std::size_t n = weight_parts(panel.type, parts);
+                std::uint32_t* to = split + i * most_parts * blocks * 256;
+                if (panel.type != DType::bf16) with_panel_type(panel.type, [&]<DType Type>() { split_panel_avx512<Type>(panel.data, blocks, n, to); });
+                const auto* bytes = panel.type == DType::bf16 ? panel.data : reinterpret_cast<const std::uint8_t*>(to);
+                for (std::size_t part = 0; part < n; ++part) panels[i].part[part] = bytes + part * blocks * 1024;
+            }
+            for (std::size_t tile = 0; tile < row_tiles; tile += 2) {
+                const std::uint16_t* at = tiles + tile * blocks * parts * tile_elements;
+                const bool two = tile + 1 < row_tiles;
+                for (std::size_t block = 0; block < blocks; block += step) {
+                    const std::size_t block_end = std::min(block + step, blocks);
+                    for (std::size_t i = 0; i < count; ++i) {
+                        float* y = sums + i * 1024;
+                        two ? multiply_tiles<true>(at, parts, &panels[i * 2], blocks, block, block_end, y) : multiply_tiles<false>(at, parts, &panels[i * 2], blocks, block, block_end, y);
+                        if (block_end == blocks)
+                            finish_pair(device.isa(), epilogue, pairs, from + i, std::min<std::size_t>(32, rows - tile * 16), y, y + 512, out + tile * 16 * out_width, out_width);
                     }
-                    const CpuMatrix::Panel panel = pairs.weight.panel(index);
-                    panels[i].high = panel.data;
-                    if (panel.type == DType::bf16) continue;
-                    std::uint32_t* high = split + i * 2 * blocks * 256;
-                    std::uint32_t* low = high + blocks * 256;
-                    with_panel_type(panel.type, [&]<DType Type>() { split_panel_avx512<Type>(panel.data, blocks, high, low); });
-                    panels[i] = {high, low};
-                }
-                for (std::size_t t = tile; t < last; t += 2) {
-                    alignas(64) float y[2][32 * 16];
-                    const std::uint16_t* at = tiles + t * blocks * 2 * tile_elements;
-                    if (t + 1 < last) narrow ? multiply_tiles<true, true>(at, panels, blocks, y[0]) : multiply_tiles<true, false>(at, panels, blocks, y[0]);
-                    else narrow ? multiply_tiles<false, true>(at, panels, blocks, y[0]) : multiply_tiles<false, false>(at, panels, blocks, y[0]);
-                    finish_pair(device.isa(), epilogue, pairs, pair, std::min<std::size_t>(32, rows - t * 16), y[0], y[1], out + t * 16 * out_width, out_width);
                 }
             }
         }
