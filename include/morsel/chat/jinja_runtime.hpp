@@ -169,7 +169,8 @@ inline Value get_path(Value value, const Value& path, Budget& budget, std::uint3
     for (const std::string_view part : split(path.string(), &dot, std::string::npos)) {
         std::int64_t index = 0;
         const bool number = !part.empty() && std::from_chars(part.data(), part.data() + part.size(), index).ptr == part.data() + part.size() && part[0] != '-';
-        value = get_item(value, number ? Value(index) : Value(part), budget, line);
+        if (number) value = get_item(value, Value(index), budget, line);
+        else value = get_item(value, Value(part), budget, line);
     }
     return value;
 }
