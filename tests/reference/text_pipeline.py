@@ -90,7 +90,9 @@ def random_text(rng, pool):
     return "".join(chr(rng.choice(pool)) for _ in range(size))
 
 
-def pool_of_characters():
+def pool_of_characters(everything):
+    if everything:
+        return [c for c in range(0x40000) if not 0xD800 <= c < 0xE000] + list(range(0xE0000, 0xE0200))
     pool = []
     for line in pathlib.Path("/usr/share/unicode/DerivedAge.txt").read_text(encoding="utf-8").splitlines():
         line = line.split("#")[0].strip()
@@ -112,10 +114,11 @@ def component(kind, description):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--random", type=int, default=0)
+    parser.add_argument("--all-code-points", action="store_true", help="unassigned and newer ones too, in random texts")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path(__file__).parent.parent / "data/text_pipeline.json")
     options = parser.parse_args()
-    rng, pool = random.Random(options.seed), pool_of_characters() if options.random else []
+    rng, pool = random.Random(options.seed), pool_of_characters(options.all_code_points) if options.random else []
     single = component("pre_tokenizer", {"type": "FixedLength", "length": 1})
     pairs = [(n, None, True) for n in NORMALIZERS] + [(None, p, p["type"] == "ByteLevel") for p in PRE_TOKENIZERS]
     pairs += [(NORMALIZERS[4], {"type": "BertPreTokenizer"}, False), (NORMALIZERS[0], PRE_TOKENIZERS[0], True), (NORMALIZERS[13], PRE_TOKENIZERS[4], True),
