@@ -29,7 +29,12 @@ class Evaluator {
     }
 
     std::string run() {
-        execute(tree_.root);
+        try {
+            execute(tree_.root);
+        } catch (const Error& error) {
+            if (!error.key().empty()) throw;
+            fail(line_, error.reason(), error.expected(), error.found());  // from a value, which knows no line
+        }
         return std::move(output_.back());
     }
 
@@ -87,7 +92,7 @@ class Evaluator {
     Flow execute(NodeId id) {
         const Node& node = tree_[id];
         const Depth depth(depth_, budget_.limits().max_depth, node.line);
-        budget_.charge(1, node.line);
+        budget_.charge(1, line_ = node.line);
         switch (node.kind) {
             case NodeKind::text: return print(node.text, node.line);
             case NodeKind::output: return print_value(node);
@@ -374,7 +379,7 @@ class Evaluator {
     Value evaluate(NodeId id) {
         const Node& node = tree_[id];
         const Depth depth(depth_, budget_.limits().max_depth, node.line);
-        budget_.charge(1, node.line);
+        budget_.charge(1, line_ = node.line);
         switch (node.kind) {
             case NodeKind::constant: return node.value;
             case NodeKind::name: return look_up(node.text);
@@ -473,6 +478,7 @@ class Evaluator {
     std::vector<std::string> output_;  // the innermost capture last
     std::vector<Value> captured_;      // for NodeKind::captured
     int depth_ = 0;
+    std::uint32_t line_ = 1;  // of the node evaluated last
 };
 
 }  // namespace morsel::jinja

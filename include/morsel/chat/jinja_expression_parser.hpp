@@ -320,6 +320,8 @@ class ExpressionParser {
                            (is(Kind::name) && !is_word("else") && !is_word("or") && !is_word("and") && !is_word("if") && !is_word("is") && !is_word("in") && !is_word("not"))) {
                     const NodeId argument = postfix(primary());
                     node.children.push_back(argument);
+                } else if (is_word("is")) {
+                    unexpected("one test: they cannot be chained");
                 }
                 value = add(std::move(node));
                 if (negated) value = add(NodeKind::logical_not, line, {value});

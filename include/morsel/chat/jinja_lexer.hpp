@@ -182,7 +182,8 @@ class Lexer {
     }
     void raw() {
         char sign = ' ';
-        close(at_, end_of_word_tag(at_, "raw", sign), sign, false);
+        const std::size_t begin = end_of_word_tag(at_, "raw", sign);
+        close(at_, begin, sign, false);
         for (std::size_t open = source_.find("{%", at_); open != std::string_view::npos; open = source_.find("{%", open + 2)) {
             const char before = open + 2 < source_.size() ? source_[open + 2] : ' ';
             char after = ' ';

@@ -146,7 +146,7 @@ inline std::vector<std::string_view> split(std::string_view text, const std::str
     }
     for (text = strip_left(text); !text.empty(); text = strip_left(text)) {
         if (out.size() == limit) {
-            out.push_back(strip_right(text));
+            out.push_back(text);
             break;
         }
         std::size_t end = 0;
