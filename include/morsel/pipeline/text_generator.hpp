@@ -90,8 +90,8 @@ class TextGenerator {
         if (tokenizer_->chat_template().empty()) throw Error("the model has no chat template", {.key = "chat_template"});
         ChatTemplateArguments arguments;
         arguments.add_generation_prompt = add_generation_prompt;
-        arguments.bos_token = tokenizer_->special_tokens().bos.value_or("");
-        arguments.eos_token = tokenizer_->special_tokens().eos.value_or("");
+        const SpecialTokens& special = tokenizer_->special_tokens();
+        arguments.bos_token = special.bos, arguments.eos_token = special.eos, arguments.unk_token = special.unk, arguments.pad_token = special.pad;
         return ChatTemplate(tokenizer_->chat_template()).render(messages, arguments);
     }
 
@@ -142,7 +142,7 @@ class TextGenerator {
         };
 
         GeneratedText result;
-        StreamDecoder stream(*tokenizer_, {.skip_special_tokens = true});
+        StreamDecoder stream(*tokenizer_, /*skip_special_tokens=*/true);
         StopStringMatcher stop_strings(settings.stop_strings);
         const auto emit = [&](const std::string& text) {
             result.text += text;
