@@ -35,21 +35,9 @@ struct Value;
 struct Undefined {
     std::string name = {};  // for messages
 };
-struct List {
-    std::vector<Value> items = {};
-    bool tuple = false;
-    int depth = 1;
-    std::uint64_t weight = 1;
-};
-struct Dict {
-    std::vector<std::pair<Value, Value>> items = {};  // in order of insertion; keys differ
-    int depth = 1;
-    std::uint64_t weight = 1;
-};
-// Changed by {% set ns.name = … %}; owned by the evaluator, so that it may hold itself.
-struct Namespace {
-    std::vector<std::pair<std::string, Value>> items = {};
-};
+struct List;
+struct Dict;
+struct Namespace;
 // A global function ("range"), a macro (index of the evaluator's table), or a method of a value ("strip" of a string).
 struct Callable {
     enum class Kind { function, macro, method } kind = Kind::function;
@@ -88,13 +76,32 @@ struct Value {
     bool is_callable() const { return std::holds_alternative<Callable>(data); }
 
     const std::string& string() const { return *std::get<std::shared_ptr<const std::string>>(data); }
-    const std::vector<Value>& list() const { return std::get<std::shared_ptr<const List>>(data)->items; }
-    bool is_tuple() const { return is_list() && std::get<std::shared_ptr<const List>>(data)->tuple; }
-    const std::vector<std::pair<Value, Value>>& dict() const { return std::get<std::shared_ptr<const Dict>>(data)->items; }
+    const std::vector<Value>& list() const;
+    bool is_tuple() const;
+    const std::vector<std::pair<Value, Value>>& dict() const;
     // bool, int and float as numbers; bool counts as 0 or 1.
     std::int64_t integer() const { return is_bool() ? std::get<bool>(data) : std::get<std::int64_t>(data); }
     double number() const { return is_float() ? std::get<double>(data) : static_cast<double>(integer()); }
 };
+
+struct List {
+    std::vector<Value> items = {};
+    bool tuple = false;
+    int depth = 1;
+    std::uint64_t weight = 1;
+};
+struct Dict {
+    std::vector<std::pair<Value, Value>> items = {};  // in order of insertion; keys differ
+    int depth = 1;
+    std::uint64_t weight = 1;
+};
+// Changed by {% set ns.name = … %}; owned by the evaluator, so that it may hold itself.
+struct Namespace {
+    std::vector<std::pair<std::string, Value>> items = {};
+};
+inline const std::vector<Value>& Value::list() const { return std::get<std::shared_ptr<const List>>(data)->items; }
+inline bool Value::is_tuple() const { return is_list() && std::get<std::shared_ptr<const List>>(data)->tuple; }
+inline const std::vector<std::pair<Value, Value>>& Value::dict() const { return std::get<std::shared_ptr<const Dict>>(data)->items; }
 
 inline int depth_of(const Value& value) {
     if (value.is_list()) return std::get<std::shared_ptr<const List>>(value.data)->depth;
