@@ -20,7 +20,6 @@ inline void attention(Cpu& device, const float* qkv, const AttentionShape& shape
     const auto take = [&](std::size_t first, std::size_t step) {
         std::size_t item = 0;
         for (const Segment& segment : segments) {
-            const KvCache<Cpu>::Pages& pages = cache.at(layer, segment.slot);
             for (std::size_t row = 0; row < segment.row_count; row += block_rows) {
                 for (std::size_t kv = 0; kv < shape.n_kv_heads; ++kv, ++item) {
                     if (item % step != first) continue;
@@ -36,8 +35,8 @@ inline void attention(Cpu& device, const float* qkv, const AttentionShape& shape
                         const std::size_t begin = shape.window > 0 && end > shape.window ? end - shape.window : 0;
                         queries[count++] = {qkv + r * shape.qkv_width() + head * d, out + (r * shape.n_heads + head) * d, begin - skip, end - skip};
                         if (count < detail::query_group && i + 1 < rows * group) continue;
-                        detail::attend(device.isa(), queries, count, pages.keys.data() + (kv * pages.capacity + skip) * d,
-                                       pages.values.data() + (kv * pages.capacity + skip) * stride, stride, d, shape.scale, scores);
+                        detail::attend(device.isa(), queries, count, cache.keys(layer, segment.slot, kv) + skip * d,
+                                       cache.values(layer, segment.slot, kv) + skip * stride, stride, d, shape.scale, scores);
                         count = 0;
                     }
                 }

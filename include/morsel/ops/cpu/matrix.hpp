@@ -31,9 +31,9 @@ struct CpuMatrix {
     std::size_t out_features = 0, in_features = 0;
     std::size_t panels = 0;
     std::vector<Run> runs;
-    CpuBuffer memory;
+    std::size_t bytes = 0;                       // of memory
+    std::shared_ptr<const std::uint8_t> memory;  // all runs
 
-    std::size_t bytes() const { return memory.size() * sizeof(float); }
     Panel panel(std::size_t index) const {
         const Run* run = runs.data();
         while (index >= run->first_panel + run->panels) ++run;
@@ -71,8 +71,9 @@ inline CpuMatrix prepare_matrix(Cpu& device, std::span<const MatrixPart> parts) 
         run.first_panel = matrix.panels, run.panels = (run.rows + panel_rows - 1) / panel_rows;
         matrix.panels += run.panels, bytes += (run.panels * run.panel_bytes + 63) / 64 * 64;
     }
-    matrix.memory = CpuBuffer(bytes / sizeof(float));
-    auto* memory = reinterpret_cast<std::uint8_t*>(matrix.memory.data());
+    const std::shared_ptr<std::uint8_t> owned = device.weight_memory(bytes);
+    matrix.memory = owned, matrix.bytes = bytes;
+    std::uint8_t* memory = owned.get();
     for (CpuMatrix::Run& run : matrix.runs) run.data = memory, memory += (run.panels * run.panel_bytes + 63) / 64 * 64;
 
     const auto pack = [&](std::size_t begin, std::size_t end, unsigned) {

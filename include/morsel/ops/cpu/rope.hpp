@@ -40,26 +40,30 @@ inline RopeTable<Cpu> make_rope_table(Cpu&, std::span<const float> inverse_frequ
 template <>
 struct KvCache<Cpu> {
     std::size_t layers = 0, slots = 0, n_kv_heads = 0, head_dim = 0;
-    // Of one layer and slot.
+    // Of one slot. 16 keys lie interleaved, so that their scores need no horizontal sum.
     struct Pages {
         std::size_t capacity = 0;  // positions, a multiple of 16
-        CpuBuffer keys;            // [n_kv_heads][capacity / 16][head_dim][16]: scores of 16 keys need no horizontal sum
-        CpuBuffer values;          // [n_kv_heads][capacity][value_stride()]
+        CpuBuffer keys;            // [layers][n_kv_heads][capacity / 16][head_dim][16]
+        CpuBuffer values;          // [layers][n_kv_heads][capacity][value_stride()]
     };
+    std::vector<Pages> pages;      // [slots]
     std::size_t value_stride() const { return (head_dim + 15) / 16 * 16; }
-    std::vector<Pages> pages;      // [layers][slots]
-    Pages& at(std::size_t layer, std::size_t slot) { return pages[layer * slots + slot]; }
-    const Pages& at(std::size_t layer, std::size_t slot) const { return pages[layer * slots + slot]; }
 
-    // Makes room for `positions`, keeping what is there.
-    void reserve(std::size_t layer, std::size_t slot, std::size_t positions) {
-        Pages& old = at(layer, slot);
+    // Of one layer and head: [capacity / 16][head_dim][16], and [capacity][value_stride()].
+    float* keys(std::size_t layer, std::size_t slot, std::size_t head) { return pages[slot].keys.data() + (layer * n_kv_heads + head) * pages[slot].capacity * head_dim; }
+    float* values(std::size_t layer, std::size_t slot, std::size_t head) { return pages[slot].values.data() + (layer * n_kv_heads + head) * pages[slot].capacity * value_stride(); }
+    const float* keys(std::size_t layer, std::size_t slot, std::size_t head) const { return const_cast<KvCache*>(this)->keys(layer, slot, head); }
+    const float* values(std::size_t layer, std::size_t slot, std::size_t head) const { return const_cast<KvCache*>(this)->values(layer, slot, head); }
+
+    // Makes room for `positions` of a slot, keeping what is there.
+    void reserve(std::size_t slot, std::size_t positions) {
+        Pages& old = pages[slot];
         if (positions <= old.capacity) return;
-        const std::size_t capacity = (std::max(positions, old.capacity * 2) + 15) / 16 * 16;
-        Pages grown{capacity, CpuBuffer(n_kv_heads * capacity * head_dim), CpuBuffer(n_kv_heads * capacity * value_stride())};
+        const std::size_t capacity = (std::max({positions, old.capacity * 2, std::size_t{64}}) + 15) / 16 * 16, heads = layers * n_kv_heads;
+        Pages grown{capacity, CpuBuffer(heads * capacity * head_dim), CpuBuffer(heads * capacity * value_stride())};
         const auto move_heads = [&](const CpuBuffer& from, CpuBuffer& to, std::size_t per_position) {
             const std::size_t kept = old.capacity * per_position, size = capacity * per_position;  // floats per head
-            for (std::size_t head = 0; head < n_kv_heads; ++head) {
+            for (std::size_t head = 0; head < heads; ++head) {
                 if (kept > 0) std::copy_n(from.data() + head * kept, kept, to.data() + head * size);
                 std::fill_n(to.data() + head * size + kept, size - kept, 0.0f);
             }
@@ -72,10 +76,10 @@ struct KvCache<Cpu> {
 
 // A cache for `slots` sequences, with room for `capacity` positions each at first.
 inline KvCache<Cpu> make_kv_cache(Cpu&, std::size_t layers, std::size_t slots, std::size_t capacity, std::size_t n_kv_heads, std::size_t head_dim) {
-    KvCache<Cpu> cache{layers, slots, n_kv_heads, head_dim, std::vector<KvCache<Cpu>::Pages>(layers * slots)};
-    for (std::size_t layer = 0; layer < layers; ++layer) {
-        for (std::size_t slot = 0; slot < slots; ++slot) cache.reserve(layer, slot, capacity);
-    }
+    KvCache<Cpu> cache;
+    cache.layers = layers, cache.slots = slots, cache.n_kv_heads = n_kv_heads, cache.head_dim = head_dim;
+    cache.pages.resize(slots);
+    for (std::size_t slot = 0; slot < slots; ++slot) cache.reserve(slot, capacity);
     return cache;
 }
 
@@ -98,8 +102,7 @@ inline void rope_and_cache(Cpu& device, float* qkv, const AttentionShape& shape,
                            std::span<const Segment> segments, KvCache<Cpu>& cache, std::size_t layer) {
     const std::size_t d = shape.head_dim, half = table.inverse_frequency.size(), heads = shape.n_heads + shape.n_kv_heads;
     for (const Segment& segment : segments) {
-        cache.reserve(layer, segment.slot, segment.past + segment.row_count);
-        KvCache<Cpu>::Pages& pages = cache.at(layer, segment.slot);
+        cache.reserve(segment.slot, segment.past + segment.row_count);
         // Rows of one panel of keys go to one thread: neighbours would share cache lines.
         device.pool().split(segment.row_count, 16, [&](std::size_t begin, std::size_t end, unsigned thread) {
             for (std::size_t i = begin; i < end; ++i) {
@@ -118,9 +121,9 @@ inline void rope_and_cache(Cpu& device, float* qkv, const AttentionShape& shape,
                 }
                 for (std::size_t head = 0; head < shape.n_kv_heads; ++head) {
                     const float* key = row + (shape.n_heads + head) * d;
-                    float* panel = pages.keys.data() + (head * pages.capacity + position / 16 * 16) * d + position % 16;
+                    float* panel = cache.keys(layer, segment.slot, head) + position / 16 * 16 * d + position % 16;
                     for (std::size_t j = 0; j < d; ++j) panel[j * 16] = key[j];
-                    std::copy_n(key + shape.n_kv_heads * d, d, pages.values.data() + (head * pages.capacity + position) * cache.value_stride());
+                    std::copy_n(key + shape.n_kv_heads * d, d, cache.values(layer, segment.slot, head) + position * cache.value_stride());
                 }
             }
         });
