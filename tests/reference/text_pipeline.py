@@ -47,7 +47,7 @@ NORMALIZERS = [
     {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "\u2581"}, {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}]},
     {"type": "Replace", "pattern": {"String": "a"}, "content": "xyz"}, {"type": "Replace", "pattern": {"String": "\u0301"}, "content": ""},
     {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}, {"type": "Replace", "pattern": {"Regex": "\\s+"}, "content": "\u2581\u2581"},
-    {"type": "Replace", "pattern": {"Regex": "(?=[A-Z])|x"}, "content": "<>"},
+    {"type": "Replace", "pattern": {"Regex": "(?=[A-Z])|x"}, "content": "<>"}, {"type": "Replace", "pattern": {"Regex": "[a-c]*"}, "content": "-"},
     {"type": "Sequence", "normalizers": [{"type": "NFKC"}, {"type": "Strip", "strip_left": True, "strip_right": True},
                                          {"type": "Replace", "pattern": {"Regex": "[^a-z ]"}, "content": "?"}, {"type": "NFKD"}, {"type": "Prepend", "prepend": "ab"}]},
 ]
@@ -76,6 +76,7 @@ PRE_TOKENIZERS = [
     {"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": True}, BYTE_LEVEL]},
     {"type": "Sequence", "pretokenizers": [split(r"\p{N}{1,3}"), split(CJK), split(DEEPSEEK3), dict(BYTE_LEVEL, use_regex=False)]},
     {"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always", "split": True}]},
+    {"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "first", "split": True}]},
     {"type": "Sequence", "pretokenizers": [split(LLAMA3), dict(BYTE_LEVEL, use_regex=False)]},
 ]
 

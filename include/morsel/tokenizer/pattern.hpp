@@ -167,8 +167,9 @@ inline Pattern pattern_from_json(const JsonObject& object, std::string_view name
 }
 
 // Calls emit(Span) for every match, from left to right. After an empty match the search goes on one character later, and an
-// empty match right behind another match does not count.
+// empty match right behind another match does not count. In an empty text nothing matches.
 template <class Emit> void for_each_match(const Pattern& pattern, std::string_view text, Emit&& emit) {
+    if (text.empty()) return;
     if (const auto* scanner = std::get_if<SplitScanner>(&pattern.matcher)) {
         for (std::size_t i = 0; i < text.size();) {
             const std::size_t end = scanner->next(text, i);
