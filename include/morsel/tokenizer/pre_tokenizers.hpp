@@ -128,11 +128,12 @@ inline void apply(const WhitespacePreTokenizer&, Pieces& pieces) {
 // 9.0 did not have take the side they are on. As in the reference, what stands before the first character with a script is dropped.
 inline void apply(const UnicodeScriptsPreTokenizer&, Pieces& pieces) {
     constexpr int any = 0;  // the id of Unknown
-    const int common = unicode::script_id("Common"), han = unicode::script_id("Han"), hiragana = unicode::script_id("Hiragana"), katakana = unicode::script_id("Katakana");
+    const int common = unicode::script_id("Common"), devanagari = unicode::script_id("Devanagari"), han = unicode::script_id("Han"), hiragana = unicode::script_id("Hiragana"), katakana = unicode::script_id("Katakana");
     const auto script_of = [&](char32_t c) -> int {
         if (c == 0x30FC) return han;
         if (c == ' ' || unicode::detail::is_after_unicode_9(c)) return any;
-        if (c == 0x589 || c == 0x61C || c == 0x953 || c == 0x954) return common;  // of one script since 10.0
+        if (c == 0x589 || c == 0x61C) return common;  // of one script since 10.0
+        if (c == 0x953 || c == 0x954) return devanagari;  // inherited since then
         const int script = unicode::script(c);
         return script == hiragana || script == katakana ? han : script;
     };
