@@ -71,6 +71,7 @@ TEST_CASE("every fast logits processor equals its plain version") {
                 CHECK(changed(x, [&](auto s) { apply_min_p(s, p); }) == changed(x, [&](auto s) { plain::apply_min_p(s, p); }));
                 CHECK(changed(x, [&](auto s) { apply_typical(s, p, workspace); }) == changed(x, [&](auto s) { plain::apply_typical(s, p); }));
             }
+            CHECK(argmax(x) == plain::argmax(x));
             std::vector<TokenId> history;
             for (std::size_t i = 0; i < 40; ++i) history.push_back(philox(5, {.step = i})[0] % static_cast<TokenId>(size + 3));
             CHECK(changed(x, [&](auto s) { apply_repetition_penalty(s, history, 1.3F, workspace); }) ==

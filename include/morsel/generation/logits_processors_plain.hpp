@@ -62,6 +62,10 @@ inline void apply_typical(std::span<float> logits, float typical_p) {
         if (last < order.size() && c.logit > order[last].logit) logits[c.id] = minus_infinity;
 }
 
+inline TokenId argmax(std::span<const float> logits) {
+    return static_cast<TokenId>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+}
+
 // The token at which the cumulative probability, in order of token id, first exceeds random_bits · 2⁻⁶⁴.
 inline TokenId sample_token(std::span<const float> logits, std::uint64_t random_bits) {
     std::vector<std::uint64_t> cumulative;

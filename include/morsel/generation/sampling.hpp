@@ -32,7 +32,8 @@ inline void check_logits(std::span<const float> logits, std::size_t step) {
 
 // The token with the largest logit, the lowest id among equals. `logits` is not empty.
 inline TokenId argmax(std::span<const float> logits) {
-    return static_cast<TokenId>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+    const auto best = std::find(logits.begin(), logits.end(), max_logit(logits));
+    return static_cast<TokenId>(best == logits.end() ? 0 : best - logits.begin());
 }
 
 // The token whose share of the probability contains the number random_bits · 2⁻⁶⁴; needs one finite logit at least. Sums per block of
