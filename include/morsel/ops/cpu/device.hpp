@@ -25,7 +25,7 @@ namespace morsel {
 
 struct CpuMatrix;
 
-// How `linear` multiplies; sums are f32 in any case. On machines without the units it names, all but the last are f32.
+// How `linear` multiplies; sums are f32 in any case. Where a machine lacks the units for a setting, its products are f32.
 enum class MatrixPrecision : std::uint8_t {
     f32,     // fused multiply-adds of f32 only
     bf16x3,  // many rows: f32 as sums of three bf16, good to 22 bits; few rows of quantised weights: 20-bit fixed point

@@ -18,8 +18,10 @@ template <DType Type, std::size_t Rows>
 void dot_panel_generic(const std::uint8_t* panel, std::size_t blocks, const float* x, std::size_t stride, float* out) {
     float sum[Rows][4][16] = {};
     for (std::size_t b = 0; b < blocks; ++b) {
-        alignas(64) float w[32 * 16];
-        unpack_block<Type, 16>(panel, b, 0, w);
+        alignas(64) float unpacked[32 * 16];
+        const float* w = unpacked;
+        if constexpr (Type == DType::f32) w = reinterpret_cast<const float*>(panel) + b * 512;
+        else unpack_block<Type, 16>(panel, b, 0, unpacked);
         for (std::size_t row = 0; row < Rows; ++row) {
             for (std::size_t k = 0; k < 32; ++k) {
                 const float factor = x[row * stride + b * 32 + k];
@@ -40,19 +42,36 @@ void dot_panel_generic(const std::uint8_t* panel, std::size_t blocks, const floa
 
 template <DType Type, std::size_t Rows>
 [[gnu::target("avx2,fma,f16c")]] void dot_panel_avx2(const std::uint8_t* panel, std::size_t blocks, const float* x, std::size_t stride, float* out) {
-    alignas(64) float w[32 * 16];
+    alignas(64) float unpacked[32 * 16];
     for (std::size_t row = 0; row < Rows; ++row) {
         __m256 sum[4][2];
 #pragma GCC unroll 4
         for (std::size_t c = 0; c < 4; ++c) sum[c][0] = sum[c][1] = _mm256_setzero_ps();
         for (std::size_t b = 0; b < blocks; ++b) {
-            unpack_block<Type, 16>(panel, b, 0, w);
-            for (std::size_t k = 0; k < 32; k += 4) {
+            const float* factors = x + row * stride + b * 32;
+            if constexpr (Type == DType::bf16) {
+                const __m256i high = _mm256_set1_epi32(static_cast<int>(0xffff0000u));
+                const std::uint8_t* at = panel + b * 1024;
+                for (std::size_t k = 0; k < 32; k += 4, at += 128) {
 #pragma GCC unroll 4
-                for (std::size_t c = 0; c < 4; ++c) {
-                    const __m256 factor = _mm256_set1_ps(x[row * stride + b * 32 + k + c]);
-                    sum[c][0] = _mm256_fmadd_ps(factor, _mm256_load_ps(w + (k + c) * 16), sum[c][0]);
-                    sum[c][1] = _mm256_fmadd_ps(factor, _mm256_load_ps(w + (k + c) * 16 + 8), sum[c][1]);
+                    for (std::size_t i = 0; i < 4; ++i) {  // pair i / 2, half i % 2 of the 16 rows
+                        const __m256i pair = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at + i * 32));
+                        const std::size_t c = i / 2 * 2, h = i % 2;
+                        sum[c][h] = _mm256_fmadd_ps(_mm256_set1_ps(factors[k + c]), _mm256_castsi256_ps(_mm256_slli_epi32(pair, 16)), sum[c][h]);
+                        sum[c + 1][h] = _mm256_fmadd_ps(_mm256_set1_ps(factors[k + c + 1]), _mm256_castsi256_ps(_mm256_and_si256(pair, high)), sum[c + 1][h]);
+                    }
+                }
+            } else {
+                const float* w = unpacked;
+                if constexpr (Type == DType::f32) w = reinterpret_cast<const float*>(panel) + b * 512;
+                else unpack_block<Type, 16>(panel, b, 0, unpacked);
+                for (std::size_t k = 0; k < 32; k += 4) {
+#pragma GCC unroll 4
+                    for (std::size_t c = 0; c < 4; ++c) {
+                        const __m256 factor = _mm256_set1_ps(factors[k + c]);
+                        sum[c][0] = _mm256_fmadd_ps(factor, _mm256_loadu_ps(w + (k + c) * 16), sum[c][0]);
+                        sum[c][1] = _mm256_fmadd_ps(factor, _mm256_loadu_ps(w + (k + c) * 16 + 8), sum[c][1]);
+                    }
                 }
             }
         }
