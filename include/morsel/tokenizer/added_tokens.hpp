@@ -131,12 +131,12 @@ class AddedTokens {
 
     // To be called after the last `add`. `normalize` gives the normalized form of a string.
     template <class Normalize> void finish(Normalize&& normalize) {
-        raw_ = {}, normalized_ = {};
+        raw_ = {}, normalized_ = {}, texts_.clear();
         for (std::size_t i = 0; i < tokens_.size(); ++i) {
             const AddedToken& token = tokens_[i];
             by_id_.set(token.id, static_cast<std::uint32_t>(i));
-            if (token.normalized) normalized_.add(normalize(token.content), static_cast<std::uint32_t>(i));
-            else raw_.add(token.content, static_cast<std::uint32_t>(i));
+            texts_.push_back(token.normalized ? normalize(token.content) : token.content);
+            (token.normalized ? normalized_ : raw_).add(texts_.back(), static_cast<std::uint32_t>(i));
         }
     }
 
@@ -149,6 +149,12 @@ class AddedTokens {
     const AddedToken* find(TokenId id) const noexcept {
         const std::uint32_t* i = by_id_.find(id);
         return i == nullptr ? nullptr : &tokens_[*i];
+    }
+    // What the id of a token is shown and decoded as, of a `normalized` one the normalized string, as in the reference; nothing where
+    // the id is no added token.
+    std::optional<std::string_view> text(TokenId id) const noexcept {
+        const std::uint32_t* i = by_id_.find(id);
+        return i == nullptr ? std::nullopt : std::optional<std::string_view>(texts_[*i]);
     }
     bool is_special(std::string_view content) const { return special_.contains(std::string(content)); }
 
@@ -204,6 +210,7 @@ class AddedTokens {
     }
 
     std::vector<AddedToken> tokens_;
+    std::vector<std::string> texts_;        // [tokens_.size()] what is looked for and shown; since `finish`
     StringMap index_;                       // content → index
     FlatMap<std::uint32_t> by_id_;          // id → index
     std::unordered_set<std::string> special_;

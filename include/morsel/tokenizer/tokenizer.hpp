@@ -141,7 +141,7 @@ class Tokenizer {
     }
     // The text lives as long as the tokenizer.
     std::optional<std::string_view> id_to_token(TokenId id) const {
-        if (const AddedToken* token = parts_.added_tokens.find(id)) return token->content;
+        if (const auto text = parts_.added_tokens.text(id)) return text;
         return vocabulary().token(id);
     }
 
@@ -167,8 +167,8 @@ class Tokenizer {
     std::optional<TokenId> cls_id() const { return id_of(parts_.special_tokens.cls); }
     std::optional<TokenId> mask_id() const { return id_of(parts_.special_tokens.mask); }
     bool is_special(TokenId id) const {
-        const auto token = id_to_token(id);
-        return token && parts_.added_tokens.is_special(*token);
+        const AddedToken* token = parts_.added_tokens.find(id);
+        return token != nullptr && token->special;
     }
 
     const std::vector<AddedToken>& added_tokens() const noexcept { return parts_.added_tokens.tokens(); }

@@ -1,6 +1,7 @@
 // Reads the text of a tokenizer.json without ever making a tree of its vocabulary: "model.vocab" and "model.merges", which are
 // nearly all of the file, go straight into flat arrays; everything else becomes a small JSON tree.
 #pragma once
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -144,7 +145,9 @@ class TokenizerJsonHandler final : public nlohmann::json_sax<Json> {
         std::string key = "model.vocab";
         if (mode_ == Mode::vocab_object) key += "['" + key_.substr(0, 60) + "']";
         if (mode_ == Mode::vocab_list || mode_ == Mode::vocab_item) key += '[' + std::to_string(out_.scores.size()) + ']';
-        if (mode_ == Mode::merges || mode_ == Mode::merge_item) key = "model.merges[" + std::to_string(out_.merge_count()) + ']';
+        // The parts of an open merge are already among those read.
+        const std::size_t parts = out_.merge_ends.size() - (mode_ == Mode::merge_item ? static_cast<std::size_t>(std::min(item_parts_, 2)) : 0);
+        if (mode_ == Mode::merges || mode_ == Mode::merge_item) key = "model.merges[" + std::to_string(parts / 2) + ']';
         if (mode_ == Mode::tree) key = at_model() ? "model." + key_ : key_;
         return Error("wrong value", {.file = file_.string(), .key = std::move(key), .expected = std::move(expected), .found = std::move(found)});
     }
