@@ -1,0 +1,156 @@
+// Tokenizers out of GGUF metadata, written here from the tiny tokenizers, give the ids of the files they come from.
+#include <cstring>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "morsel/tokenizer.hpp"
+#include "support/reference_data.hpp"
+
+using namespace morsel;
+using nlohmann::json;
+
+namespace {
+
+// A GGUF file of metadata alone.
+struct GgufWriter {
+    std::string body = {};
+    std::uint64_t count = 0;
+
+    template <class T> void raw(T value) {
+        char bytes[sizeof(T)];
+        std::memcpy(bytes, &value, sizeof value);
+        body.append(bytes, sizeof value);
+    }
+    void text(const std::string& value) { raw(std::uint64_t{value.size()}), body += value; }
+    void key(const std::string& name, std::uint32_t type) { text(name), raw(type), ++count; }
+    void string(const std::string& name, const std::string& value) { key(name, 8), text(value); }
+    void boolean(const std::string& name, bool value) { key(name, 7), raw(static_cast<std::uint8_t>(value)); }
+    void number(const std::string& name, std::uint32_t value) { key(name, 4), raw(value); }
+    void strings(const std::string& name, const std::vector<std::string>& values) {
+        key(name, 9), raw(std::uint32_t{8}), raw(std::uint64_t{values.size()});
+        for (const std::string& value : values) text(value);
+    }
+    template <class T> void numbers(const std::string& name, std::uint32_t type, const std::vector<T>& values) {
+        key(name, 9), raw(type), raw(std::uint64_t{values.size()});
+        for (const T value : values) raw(value);
+    }
+    std::string file() const {
+        GgufWriter head;
+        head.body = "GGUF";
+        head.raw(std::uint32_t{3}), head.raw(std::uint64_t{0}), head.raw(count);
+        std::string all = head.body + body;
+        all.resize((all.size() + 31) / 32 * 32);
+        return all;
+    }
+};
+
+Tokenizer load(const GgufWriter& writer) {
+    const std::string file = writer.file();
+    return Tokenizer(load_gguf_tokenizer(GgufFile(std::as_bytes(std::span(file)), "tiny.gguf")));
+}
+
+std::vector<std::string> tokens_of(const Tokenizer& tokenizer) {
+    std::vector<std::string> tokens;
+    for (TokenId id = 0; id < tokenizer.vocabulary().id_bound(); ++id) tokens.emplace_back(tokenizer.vocabulary().token(id).value_or("?"));
+    return tokens;
+}
+
+std::filesystem::path tiny(const char* name) { return morsel_test::test_data() / "tokenizers" / name; }
+
+// Texts without added tokens.
+std::vector<std::string> texts() {
+    std::vector<std::string> out;
+    std::ifstream file(tiny("sentencepiece.jsonl"));
+    for (std::string line; std::getline(file, line);) {
+        const json record = json::parse(line);
+        if (!record.contains("text")) continue;
+        std::string text = record["text"];
+        if (text.find('<') == text.npos && text.find('[') == text.npos && text.find("word") == text.npos) out.push_back(std::move(text));
+    }
+    CHECK(out.size() > 50);
+    return out;
+}
+
+const EncodeOptions plain{.add_special_tokens = false};
+
+}  // namespace
+
+TEST_CASE("byte-level BPE in GGUF") {
+    const Tokenizer original = Tokenizer::from_pretrained(tiny("byte_level.json"));
+    const json model = json::parse(std::ifstream(tiny("byte_level.json"))).at("model");
+    GgufWriter writer;
+    writer.string("tokenizer.ggml.model", "gpt2");
+    writer.string("tokenizer.ggml.pre", "gpt-2");
+    const std::vector<std::string> tokens = tokens_of(original);
+    writer.strings("tokenizer.ggml.tokens", tokens);
+    std::vector<std::string> merges;
+    for (const json& m : model["merges"]) merges.push_back(m.is_string() ? m.get<std::string>() : m[0].get<std::string>() + " " + m[1].get<std::string>());
+    writer.strings("tokenizer.ggml.merges", merges);
+    std::vector<std::int32_t> types(tokens.size(), 1);
+    types[0] = types[1] = 3;  // <s> </s>
+    writer.numbers("tokenizer.ggml.token_type", 5, types);
+    writer.number("tokenizer.ggml.bos_token_id", 0);
+    writer.number("tokenizer.ggml.eos_token_id", 1);
+    writer.boolean("tokenizer.ggml.add_bos_token", true);
+    const Tokenizer tokenizer = load(writer);
+    for (const std::string& text : texts())  // the original puts a space in front
+        if (!text.empty() && text[0] != ' ') CHECK(tokenizer.encode_ids(" " + text, plain) == original.encode_ids(text, plain));
+    CHECK(tokenizer.encode_ids("").front() == 0);
+    CHECK(tokenizer.encode_ids("a</s>").back() == 1);
+    CHECK(tokenizer.eos_id() == std::optional<TokenId>(1));
+    CHECK(tokenizer.decode(tokenizer.encode_ids("Gr\u00fc\u00dfe <s>"), {.skip_special_tokens = true}) == "Gr\u00fc\u00dfe ");
+
+    GgufWriter unknown = writer;
+    unknown.body.replace(unknown.body.find("gpt-2"), 5, "magic");
+    CHECK_THROWS_AS(load(unknown), Error);
+    GgufWriter short_types = writer;
+    short_types.numbers<std::int32_t>("tokenizer.ggml.scores", 5, {});
+    CHECK_NOTHROW(load(short_types));  // scores mean nothing here
+}
+
+TEST_CASE("SentencePiece in GGUF") {
+    const Tokenizer original = Tokenizer::from_pretrained(tiny("sentencepiece"));
+    const auto& model = std::get<SentencePiece>(original.parts().model);
+    GgufWriter writer;
+    writer.string("tokenizer.ggml.model", "llama");
+    writer.strings("tokenizer.ggml.tokens", tokens_of(original));
+    writer.numbers("tokenizer.ggml.scores", 6, model.scores);
+    std::vector<std::int32_t> types;
+    for (const PieceType type : model.types) types.push_back(static_cast<std::int32_t>(type));
+    writer.numbers("tokenizer.ggml.token_type", 5, types);
+    writer.number("tokenizer.ggml.bos_token_id", 1);
+    writer.number("tokenizer.ggml.unknown_token_id", 0);
+    const Tokenizer tokenizer = load(writer);
+    for (const std::string& text : texts()) {
+        CHECK(tokenizer.encode_ids(text) == original.encode_ids(text));
+        CHECK(tokenizer.decode(tokenizer.encode_ids(text), {.skip_special_tokens = true}) == original.decode(original.encode_ids(text)));
+    }
+    GgufWriter bad = writer;
+    bad.number("tokenizer.ggml.eos_token_id", 1'000'000);
+    CHECK_THROWS_AS(load(bad), Error);
+}
+
+TEST_CASE("WordPiece in GGUF") {
+    const Tokenizer original = Tokenizer::from_pretrained(tiny("wordpiece.json"));
+    GgufWriter writer;
+    writer.string("tokenizer.ggml.model", "bert");
+    std::vector<std::string> tokens = tokens_of(original);
+    for (std::string& token : tokens) {
+        if (token.starts_with("##")) token.erase(0, 2);
+        else if (!token.starts_with("[") || token.size() == 1) token = "\u2581" + token;
+    }
+    writer.strings("tokenizer.ggml.tokens", tokens);
+    std::vector<std::int32_t> types(tokens.size(), 1);
+    for (std::size_t i = 0; i < 5; ++i) types[i] = 3;
+    writer.numbers("tokenizer.ggml.token_type", 5, types);
+    writer.number("tokenizer.ggml.padding_token_id", 0);
+    writer.number("tokenizer.ggml.unknown_token_id", 1);
+    writer.number("tokenizer.ggml.cls_token_id", 2);
+    writer.number("tokenizer.ggml.seperator_token_id", 3);
+    writer.number("tokenizer.ggml.mask_token_id", 4);
+    const Tokenizer tokenizer = load(writer);
+    for (const std::string& text : texts()) CHECK(tokenizer.encode_ids(text) == original.encode_ids(text));
+}
