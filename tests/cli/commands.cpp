@@ -1,0 +1,156 @@
+// The morsel command as a person or a script meets it: what goes to stdout, what to stderr, and the exit status.
+#include <sys/wait.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "morsel/core/mapped_file.hpp"
+#include "morsel/formats/json.hpp"
+#include "morsel/formats/safetensors.hpp"
+#include "support/catch.hpp"
+#include "support/reference_data.hpp"
+#include "support/tensors.hpp"
+
+using namespace morsel;
+using namespace morsel_test;
+
+namespace {
+
+struct Outcome {
+    int status = 0;
+    std::string out, err;
+};
+
+std::filesystem::path scratch(const char* name) { return std::filesystem::temp_directory_path() / (std::string("morsel_cli_") + name); }
+
+// Runs `morsel <arguments>` in a shell, with `input` on its stdin.
+Outcome run(const std::string& arguments, const std::string& input = {}) {
+    std::ofstream(scratch("in"), std::ios::binary) << input;
+    const std::string command = std::string(MORSEL_COMMAND) + " " + arguments + " <" + scratch("in").string() + " >" + scratch("out").string() + " 2>" + scratch("err").string();
+    const int status = std::system(command.c_str());
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_file(scratch("out")), read_file(scratch("err"))};
+}
+
+std::string quoted(const std::filesystem::path& path) { return "'" + path.string() + "'"; }
+
+const std::string model = quoted(test_data() / "tiny-llm");
+
+std::size_t lines(const std::string& text) { return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n')); }
+
+}  // namespace
+
+TEST_CASE("help goes to stdout, wrong usage to stderr with status 2") {
+    const Outcome help = run("--help");
+    CHECK(help.status == 0);
+    CHECK(help.err.empty());
+    for (const char* command : {"encode", "decode", "generate", "chat", "forward", "inspect"}) {
+        CHECK(help.out.find(command) != std::string::npos);
+        const Outcome one = run(std::string(command) + " --help");
+        CHECK(one.status == 0);
+        CHECK(one.out.find("usage: morsel " + std::string(command)) == 0);
+        const Outcome wrong = run(std::string(command) + " --no-such-option");
+        CHECK(wrong.status == 2);
+        CHECK(wrong.out.empty());
+        CHECK(wrong.err.find("--no-such-option") != std::string::npos);
+    }
+    CHECK(run("").status == 2);
+    CHECK(run("no-such-command").status == 2);
+    CHECK(run("encode").status == 2);
+    CHECK(run("generate --model " + model + " --prompt x --max-new-tokens many").status == 2);
+    CHECK(run("generate --model " + model + " --prompt x --greedy --do-sample").status == 2);
+}
+
+TEST_CASE("bad input is one line on stderr and status 1") {
+    const auto broken = scratch("broken.safetensors");
+    std::ofstream(broken) << "short";
+    for (const std::string& arguments :
+         {std::string("encode --tokenizer no/such/path"), std::string("generate --model no/such/path --prompt x"), "inspect " + quoted(broken),
+          "generate --model " + model + " --prompt x --do-sample --temperature 0", "generate --model " + model + " --prompt x --top-p 2",
+          "forward --model " + model + " --inputs " + quoted(broken) + " --output " + quoted(scratch("never"))}) {
+        const Outcome outcome = run(arguments);
+        INFO(arguments << ": " << outcome.err);
+        CHECK(outcome.status == 1);
+        CHECK(outcome.out.empty());
+        CHECK(lines(outcome.err) == 1);
+        CHECK(outcome.err.find("morsel: ") == 0);
+    }
+    CHECK(!std::filesystem::exists(scratch("never")));
+}
+
+TEST_CASE("encode and decode are each other's inverse in every format") {
+    const std::string text = "A token is a small chunk of text.\nGröße, 東京 and 📌\n";
+    const Outcome ids = run("encode --tokenizer " + model, text);
+    CHECK(ids.status == 0);
+    CHECK(lines(ids.out) == 2);
+    const Outcome decoded = run("decode --tokenizer " + model, ids.out);
+    CHECK(decoded.status == 0);
+    CHECK(decoded.out == text);
+
+    const Outcome json = run("encode --tokenizer " + model + " --format json --input jsonl", "\"A token\"\n{\"text\": \"東京\"}\n");
+    REQUIRE(lines(json.out) == 2);
+    const Json first = parse_json(json.out.substr(0, json.out.find('\n')));
+    const std::size_t count = first.at("ids").size();
+    CHECK(count > 0);
+    for (const char* field : {"tokens", "offsets", "type_ids", "attention_mask", "special_tokens_mask"}) CHECK(first.at(field).size() == count);
+    CHECK(first.at("offsets").back().at(1) == 7);
+    const Outcome back = run("decode --tokenizer " + model + " --format json", first.at("ids").dump() + "\n");
+    CHECK(parse_json(back.out.substr(0, back.out.find('\n'))) == "A token");
+    CHECK(run("encode --tokenizer " + model + " --input jsonl", "{\"text\": 3}\n").status == 1);
+    CHECK(run("encode --tokenizer " + model + " --input jsonl", "not json\n").status == 1);
+}
+
+TEST_CASE("generate prints the text, or everything as JSON") {
+    const Json expected = parse_json_file(test_data() / "tiny-llm/expected.json");
+    const Json& one = expected.at("cases").at(0);
+    const std::string arguments = "generate --model " + model + " --prompt '" + one.at("prompt").get<std::string>() + "' --max-new-tokens 32";
+    const Outcome text = run(arguments);
+    CHECK(text.status == 0);
+    CHECK(text.out == one.at("text").get<std::string>() + "\n");
+    CHECK(text.err.find("tok/s") != std::string::npos);
+    const Outcome json = run(arguments + " --format json");
+    const Json result = parse_json(json.out);
+    CHECK(result.at("prompt_ids") == one.at("prompt_ids"));
+    CHECK(result.at("ids") == one.at("ids"));
+    CHECK(result.at("text") == one.at("text"));
+    CHECK(result.at("stop_reason") == "length");
+    CHECK(result.at("timings").at("new_tokens") == 32);
+    CHECK(run("generate --model " + model + " --prompt - --max-new-tokens 32", one.at("prompt").get<std::string>()).out == text.out);
+    const std::string sampled = "generate --model " + model + " --prompt token --do-sample --seed 5 --max-new-tokens 20 --threads ";
+    CHECK(run(sampled + "1").out == run(sampled + "2").out);
+}
+
+TEST_CASE("chat answers every line") {
+    const Outcome outcome = run("chat --model " + model + " --max-new-tokens 8", "What is a token?\nAnd a word?\n");
+    CHECK(outcome.status == 0);
+    CHECK(lines(outcome.err) == 2);
+    const Outcome single = run("chat --model " + model + " --max-new-tokens 8 --message 'What is a token?'");
+    CHECK(single.status == 0);
+    CHECK(outcome.out.find(single.out) == 0);
+}
+
+TEST_CASE("forward writes what the reference gives") {
+    const auto directory = test_data() / "checkpoints/llama-tiny";
+    const auto output = scratch("forward.safetensors");
+    for (const char* name : {"single", "batch_left"}) {
+        const auto inputs = directory / "cases" / (std::string(name) + ".inputs.safetensors");
+        const Outcome outcome = run("forward --model " + quoted(directory) + " --inputs " + quoted(inputs) + " --output " + quoted(output));
+        INFO(outcome.err);
+        REQUIRE(outcome.status == 0);
+        const SafetensorsFile got(output), want(directory / "cases" / (std::string(name) + ".expected.safetensors"));
+        for (const std::string& tensor : want.names()) {
+            INFO(tensor);
+            CHECK(got.at(tensor).shape == want.at(tensor).shape);
+            if (std::string(name) == "single") CHECK(largest_difference(elements<float>(got.at(tensor)), elements<float>(want.at(tensor))) <= decoder_tolerance(elements<float>(want.at(tensor))));
+        }
+    }
+}
+
+TEST_CASE("inspect lists tensors") {
+    const Outcome outcome = run("inspect " + quoted(test_data() / "checkpoints/llama-tiny"));
+    CHECK(outcome.status == 0);
+    CHECK(outcome.out.find("model.embed_tokens.weight") != std::string::npos);
+    CHECK(outcome.out.find("F32") != std::string::npos);
+}
