@@ -17,6 +17,7 @@
 
 #include "morsel/core/error.hpp"
 #include "morsel/tokenizer/added_tokens.hpp"
+#include "morsel/tokenizer/aligned_text.hpp"
 #include "morsel/tokenizer/charsmap.hpp"
 #include "morsel/tokenizer/model_token.hpp"
 #include "morsel/tokenizer/vocabulary.hpp"
