@@ -76,5 +76,3 @@ BENCHMARK_CAPTURE(linear_rows, q4_1_prefill, DType::q4_1, MatrixPrecision::bf16x
 BENCHMARK_CAPTURE(linear_rows, bf16_prefill_exact, DType::bf16, MatrixPrecision::f32)->Apply(prefill_shapes);
 
 }  // namespace
-
-BENCHMARK_MAIN();
