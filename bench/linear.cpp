@@ -22,9 +22,9 @@ std::vector<std::byte> stored_bytes(DType type, std::size_t n, std::size_t k) {
 }
 
 // Matrices enough to fill 128 MB, so that every pass reads memory and not a cache.
-void linear_rows(benchmark::State& state, DType type, MatrixPrecision precision) {
+void linear_rows(benchmark::State& state, DType type, MatrixPrecision precision, Isa isa = Isa::best) {
     const auto n = static_cast<std::size_t>(state.range(0)), k = static_cast<std::size_t>(state.range(1)), rows = static_cast<std::size_t>(state.range(2));
-    Cpu device({.threads = static_cast<unsigned>(state.range(3)), .precision = precision});
+    Cpu device({.threads = static_cast<unsigned>(state.range(3)), .precision = precision, .isa = isa});
     const std::vector<std::byte> bytes = stored_bytes(type, n, k);
     std::vector<CpuMatrix> weights;
     for (std::size_t total = 0; total < (std::size_t{128} << 20); total += bytes.size()) weights.push_back(prepare_matrix(device, {type, {n, k}, bytes}));
@@ -73,6 +73,8 @@ BENCHMARK_CAPTURE(linear_rows, q4_k_decode, DType::q4_k, MatrixPrecision::bf16x3
 BENCHMARK_CAPTURE(linear_rows, bf16_prefill, DType::bf16, MatrixPrecision::bf16x3)->Apply(prefill_shapes);
 BENCHMARK_CAPTURE(linear_rows, f32_prefill, DType::f32, MatrixPrecision::bf16x3)->Apply(prefill_shapes);
 BENCHMARK_CAPTURE(linear_rows, q4_1_prefill, DType::q4_1, MatrixPrecision::bf16x3)->Apply(prefill_shapes);
+BENCHMARK_CAPTURE(linear_rows, bf16_prefill_rounded, DType::bf16, MatrixPrecision::bf16)->Apply(prefill_shapes);
+BENCHMARK_CAPTURE(linear_rows, bf16_prefill_vdpbf16ps, DType::bf16, MatrixPrecision::bf16, Isa::avx512_bf16)->Apply(prefill_shapes);
 BENCHMARK_CAPTURE(linear_rows, bf16_prefill_exact, DType::bf16, MatrixPrecision::f32)->Apply(prefill_shapes);
 
 }  // namespace

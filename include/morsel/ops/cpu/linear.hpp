@@ -114,10 +114,11 @@ inline const FixedBlock* fixed_activations(Cpu& device, const float* x, std::siz
 // Below this many rows the row kernels are as fast, and exact.
 inline constexpr std::size_t tile_rows = 9;
 
-// Products on AMX tiles. x [rows, padded_columns(in_features)]
+// Products on AMX tiles, or in one part by vdpbf16ps. x [rows, padded_columns(in_features)]
 inline void linear_tiles(Cpu& device, const float* x, std::size_t rows, const PanelPairs& pairs, const Epilogue& epilogue, float* out, std::size_t out_width) {
     const std::size_t blocks = padded_columns(pairs.weight.in_features) / 32, row_tiles = (rows + 15) / 16;
     const std::size_t parts = device.precision() == MatrixPrecision::bf16 ? 1 : device.precision() == MatrixPrecision::bf16x2 ? 2 : 3;
+    const bool amx = device.isa() == Isa::amx;
     auto* tiles = reinterpret_cast<std::uint16_t*>(device.scratch(1, row_tiles * blocks * parts * tile_elements / 2));
     device.pool().split(row_tiles * 16, 16, [&](std::size_t begin, std::size_t end, unsigned) { to_tiles_avx512(x, rows, begin, end, blocks, parts, tiles); });
     std::size_t most_parts = 0;
@@ -128,13 +129,16 @@ inline void linear_tiles(Cpu& device, const float* x, std::size_t rows, const Pa
         float* sums = device.scratch(Cpu::shared_scratches + thread, group * (1024 + 2 * most_parts * blocks * 256));  // [group][2][32][16]
         auto* split = reinterpret_cast<std::uint32_t*>(sums + group * 1024);                                     // [group][2][most_parts][blocks][256]
         std::vector<TilePanel> panels(group * 2);
-        configure_tiles();
+        if (amx) configure_tiles();
         for (std::size_t from = begin; from < end; from += group) {
             const std::size_t count = std::min(group, end - from);
             for (std::size_t i = 0; i < count * 2; ++i) {
                 const std::size_t index = i % 2 == 0 ? pairs.first(from + i / 2) : pairs.second(from + i / 2);
                 panels[i] = {};
-                if (index >= pairs.weight.panels) continue;
+                if (index >= pairs.weight.panels) {
+                    panels[i] = panels[i - 1];  // an odd last panel stands beside itself
+                    continue;
+                }
                 const CpuMatrix::Panel panel = pairs.weight.panel(index);
                 const std::size_t n = weight_parts(panel.type, parts);
                 std::uint32_t* to = split + i * most_parts * blocks * 256;
@@ -149,14 +153,15 @@ inline void linear_tiles(Cpu& device, const float* x, std::size_t rows, const Pa
                     const std::size_t block_end = std::min(block + step, blocks);
                     for (std::size_t i = 0; i < count; ++i) {
                         float* y = sums + i * 1024;
-                        two ? multiply_tiles<true>(at, parts, &panels[i * 2], blocks, block, block_end, y) : multiply_tiles<false>(at, parts, &panels[i * 2], blocks, block, block_end, y);
+                        if (!amx) two ? multiply_bf16<true>(at, &panels[i * 2], blocks, block, block_end, y) : multiply_bf16<false>(at, &panels[i * 2], blocks, block, block_end, y);
+                        else two ? multiply_tiles<true>(at, parts, &panels[i * 2], blocks, block, block_end, y) : multiply_tiles<false>(at, parts, &panels[i * 2], blocks, block, block_end, y);
                         if (block_end == blocks)
                             finish_pair(device.isa(), epilogue, pairs, from + i, std::min<std::size_t>(32, rows - tile * 16), y, y + 512, out + tile * 16 * out_width, out_width);
                     }
                 }
             }
         }
-        release_tiles();
+        if (amx) release_tiles();
     });
 }
 #endif
@@ -189,7 +194,9 @@ inline void linear(Cpu& device, const float* x, std::size_t rows, const CpuMatri
     const std::size_t inner_width = pairs.gated ? n / 2 : n;
     bool on_tiles = false;
 #if defined(__x86_64__)
-    on_tiles = rows >= detail::tile_rows && device.isa() == Isa::amx && device.precision() != MatrixPrecision::f32;
+    // Without tiles only one part pays: vdpbf16ps has twice the rate of f32, so two parts gain nothing.
+    on_tiles = rows >= detail::tile_rows && device.precision() != MatrixPrecision::f32 &&
+               (device.isa() == Isa::amx || (device.isa() == Isa::avx512_bf16 && device.precision() == MatrixPrecision::bf16));
     if (on_tiles) detail::linear_tiles(device, x, rows, pairs, inner, inner_out, inner_width);
 #endif
     if (!on_tiles) detail::linear_rows(device, x, detail::fixed_activations(device, x, rows, weight), rows, pairs, inner, inner_out, inner_width);
