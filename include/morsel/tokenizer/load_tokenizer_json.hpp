@@ -106,6 +106,10 @@ inline TokenizerParts parse_tokenizer_json(std::string_view text, const std::fil
 
     TokenizerParts parts;
     parts.model = detail::model_from_json(json, root.object("model"));
+    // The roles stand in other files; only the unknown token is the model's own.
+    if (const auto* bpe = std::get_if<Bpe>(&parts.model)) parts.special_tokens.unk = bpe->unk_token;
+    else if (const auto* wordpiece = std::get_if<WordPiece>(&parts.model)) parts.special_tokens.unk = wordpiece->unk_token;
+    else if (const auto* word_level = std::get_if<WordLevel>(&parts.model)) parts.special_tokens.unk = word_level->unk_token;
     if (root.has("normalizer")) parts.normalizer = normalizer_from_json(root.object("normalizer"), options.regex);
     if (root.has("pre_tokenizer")) parts.pre_tokenizer = pre_tokenizer_from_json(root.object("pre_tokenizer"), options.regex);
     if (root.has("post_processor")) parts.post_processors = post_processors_from_json(root.object("post_processor"));
