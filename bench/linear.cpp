@@ -23,11 +23,13 @@ std::vector<std::byte> stored_bytes(DType type, std::size_t n, std::size_t k) {
 
 // Matrices enough to fill 128 MB, so that every pass reads memory and not a cache.
 void linear_rows(benchmark::State& state, DType type, MatrixPrecision precision, Isa isa = Isa::best) {
-    const auto n = static_cast<std::size_t>(state.range(0)), k = static_cast<std::size_t>(state.range(1)), rows = static_cast<std::size_t>(state.range(2));
+    const auto n = static_cast<std::size_t>(state.range(0)), k = static_cast<std::size_t>(state.range(1)),
+               rows = static_cast<std::size_t>(state.range(2));
     Cpu device({.threads = static_cast<unsigned>(state.range(3)), .precision = precision, .isa = isa});
     const std::vector<std::byte> bytes = stored_bytes(type, n, k);
     std::vector<CpuMatrix> weights;
-    for (std::size_t total = 0; total < (std::size_t{128} << 20); total += bytes.size()) weights.push_back(prepare_matrix(device, {type, {n, k}, bytes}));
+    for (std::size_t total = 0; total < (std::size_t{128} << 20); total += bytes.size())
+        weights.push_back(prepare_matrix(device, {type, {n, k}, bytes}));
     CpuBuffer x(rows * k), out(rows * n);
     std::fill_n(x.data(), rows * k, 0.5f);
     std::size_t i = 0;
@@ -36,8 +38,10 @@ void linear_rows(benchmark::State& state, DType type, MatrixPrecision precision,
         i = (i + 1) % weights.size();
     }
     const auto passes = static_cast<double>(state.iterations());
-    state.counters["weights"] = benchmark::Counter(passes * static_cast<double>(bytes.size()), benchmark::Counter::kIsRate, benchmark::Counter::kIs1000);
-    state.counters["FLOP"] = benchmark::Counter(passes * 2.0 * static_cast<double>(n * k * rows), benchmark::Counter::kIsRate, benchmark::Counter::kIs1000);
+    state.counters["weights"] =
+        benchmark::Counter(passes * static_cast<double>(bytes.size()), benchmark::Counter::kIsRate, benchmark::Counter::kIs1000);
+    state.counters["FLOP"] =
+        benchmark::Counter(passes * 2.0 * static_cast<double>(n * k * rows), benchmark::Counter::kIsRate, benchmark::Counter::kIs1000);
 }
 
 void memory_read(benchmark::State& state) {
@@ -53,7 +57,8 @@ void memory_read(benchmark::State& state) {
             for (const std::uint64_t word : any) benchmark::DoNotOptimize(word);
         });
     }
-    state.counters["weights"] = benchmark::Counter(static_cast<double>(state.iterations()) * static_cast<double>(count * 8), benchmark::Counter::kIsRate);
+    state.counters["weights"] =
+        benchmark::Counter(static_cast<double>(state.iterations()) * static_cast<double>(count * 8), benchmark::Counter::kIsRate);
 }
 BENCHMARK(memory_read)->Arg(1)->Arg(2)->UseRealTime();
 

@@ -24,7 +24,8 @@ struct Setup {
 };
 
 // What rope_and_cache and attention should give for one segment: updates qkv and the sequence, appends to `expected`.
-void plain_attention(const Setup& setup, std::vector<float>& qkv, const Segment& segment, PlainSequence& sequence, std::vector<float>& expected) {
+void plain_attention(const Setup& setup, std::vector<float>& qkv, const Segment& segment, PlainSequence& sequence,
+                     std::vector<float>& expected) {
     const AttentionShape& s = setup.shape;
     const std::size_t d = s.head_dim, kv_width = s.n_kv_heads * d;
     sequence.keys.resize(segment.past * kv_width), sequence.values.resize(segment.past * kv_width);
@@ -48,8 +49,10 @@ void plain_attention(const Setup& setup, std::vector<float>& qkv, const Segment&
                 keys.insert(keys.end(), sequence.keys.begin() + at, sequence.keys.begin() + at + static_cast<std::ptrdiff_t>(d));
                 values.insert(values.end(), sequence.values.begin() + at, sequence.values.begin() + at + static_cast<std::ptrdiff_t>(d));
             }
-            reference::attend(qkv.data() + (segment.row_begin + i) * s.qkv_width() + head * d, keys.data(), values.data(), end - begin, d, s.scale, out.data());
-            std::copy(out.begin(), out.end(), expected.begin() + static_cast<std::ptrdiff_t>(((segment.row_begin + i) * s.n_heads + head) * d));
+            reference::attend(qkv.data() + (segment.row_begin + i) * s.qkv_width() + head * d, keys.data(), values.data(), end - begin, d,
+                              s.scale, out.data());
+            std::copy(out.begin(), out.end(),
+                      expected.begin() + static_cast<std::ptrdiff_t>(((segment.row_begin + i) * s.n_heads + head) * d));
         }
     }
 }
@@ -71,16 +74,26 @@ TEST_CASE("attention over several sequences, in steps, equals plain loops", "[op
         bool norms;
         std::size_t table;
     };
-    const Case cases[] = {{3, 1, 64, 64, 0, false, 2048}, {4, 4, 12, 12, 0, false, 8}, {4, 2, 16, 8, 5, false, 0}, {9, 3, 64, 64, 20, true, 40},
-                          {2, 2, 96, 96, 17, false, 64}, {1, 1, 13, 6, 1, false, 64}, {7, 1, 32, 32, 0, true, 64}, {8, 2, 80, 20, 33, false, 64}, {2, 1, 128, 128, 16, false, 64}};
+    const Case cases[] = {{3, 1, 64, 64, 0, false, 2048}, {4, 4, 12, 12, 0, false, 8},   {4, 2, 16, 8, 5, false, 0},
+                          {9, 3, 64, 64, 20, true, 40},   {2, 2, 96, 96, 17, false, 64}, {1, 1, 13, 6, 1, false, 64},
+                          {7, 1, 32, 32, 0, true, 64},    {8, 2, 80, 20, 33, false, 64}, {2, 1, 128, 128, 16, false, 64}};
     for (const Isa isa : all_isas) {
         Cpu device({.threads = 2, .isa = isa});
         if (device.isa() != isa) continue;
         for (const Case& c : cases) {
             const std::vector<float> q_norm = random_floats(c.head_dim, 5), k_norm = random_floats(c.head_dim, 6);
-            Setup setup{{.n_heads = c.n_heads, .n_kv_heads = c.n_kv_heads, .head_dim = c.head_dim, .scale = 1.0f / std::sqrt(static_cast<float>(c.head_dim)),
-                         .window = c.window, .eps = 1e-6f, .q_norm = c.norms ? q_norm.data() : nullptr, .k_norm = c.norms ? k_norm.data() : nullptr}, {}, 1.25f};
-            for (std::size_t j = 0; j < c.rotary / 2; ++j) setup.inverse_frequency.push_back(std::pow(10000.0f, -2.0f * static_cast<float>(j) / static_cast<float>(c.rotary)));
+            Setup setup{{.n_heads = c.n_heads,
+                         .n_kv_heads = c.n_kv_heads,
+                         .head_dim = c.head_dim,
+                         .scale = 1.0f / std::sqrt(static_cast<float>(c.head_dim)),
+                         .window = c.window,
+                         .eps = 1e-6f,
+                         .q_norm = c.norms ? q_norm.data() : nullptr,
+                         .k_norm = c.norms ? k_norm.data() : nullptr},
+                        {},
+                        1.25f};
+            for (std::size_t j = 0; j < c.rotary / 2; ++j)
+                setup.inverse_frequency.push_back(std::pow(10000.0f, -2.0f * static_cast<float>(j) / static_cast<float>(c.rotary)));
             const RopeTable<Cpu> table = make_rope_table(device, setup.inverse_frequency, setup.scaling, c.table);
             KvCache<Cpu> cache = make_kv_cache(device, 2, 3, 0, c.n_kv_heads, c.head_dim);
             PlainSequence sequences[3];
@@ -102,7 +115,8 @@ TEST_CASE("attention over several sequences, in steps, equals plain loops", "[op
                 }
                 rope_and_cache(device, qkv.data(), setup.shape, table, segments, cache, 1);
                 attention(device, qkv.data(), setup.shape, segments, cache, 1, found.data());
-                INFO("isa " << static_cast<int>(isa) << " heads " << c.n_heads << "/" << c.n_kv_heads << " head_dim " << c.head_dim << " window " << c.window);
+                INFO("isa " << static_cast<int>(isa) << " heads " << c.n_heads << "/" << c.n_kv_heads << " head_dim " << c.head_dim
+                            << " window " << c.window);
                 CHECK(largest_difference(found, expected) < 3e-6);
             }
         }
@@ -121,7 +135,8 @@ TEST_CASE("attention and norms give a row the same bits in any batch and at any 
             std::vector<float> qkv = input, found(70 * 6 * 64), normed(input.size());
             for (std::size_t row = 0; row < 70; row += step) {
                 const Segment segment{.row_begin = row, .row_count = std::min(step, 70 - row), .past = row, .slot = 0};
-                rms_norm(device, input.data() + row * shape.qkv_width(), gain.data(), 1e-5f, segment.row_count, shape.qkv_width(), normed.data() + row * shape.qkv_width());
+                rms_norm(device, input.data() + row * shape.qkv_width(), gain.data(), 1e-5f, segment.row_count, shape.qkv_width(),
+                         normed.data() + row * shape.qkv_width());
                 rope_and_cache(device, qkv.data(), shape, table, std::span(&segment, 1), cache, 0);
                 attention(device, qkv.data(), shape, std::span(&segment, 1), cache, 0, found.data());
             }
@@ -137,7 +152,7 @@ TEST_CASE("scores far apart neither overflow nor vanish", "[ops]") {
     const AttentionShape shape{.n_heads = 1, .n_kv_heads = 1, .head_dim = 16, .scale = 1.0f};
     std::vector<float> qkv(3 * shape.qkv_width(), 0.0f), out(3 * 16);
     for (std::size_t row = 0; row < 3; ++row) {
-        qkv[row * 48] = 100.0f;                                       // q
+        qkv[row * 48] = 100.0f;                                        // q
         qkv[row * 48 + 16] = static_cast<float>(row) * 10.0f - 10.0f;  // k: scores -1000, 0, 1000
         qkv[row * 48 + 32] = static_cast<float>(row + 1);              // v
     }

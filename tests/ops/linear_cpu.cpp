@@ -1,5 +1,7 @@
 // linear, embed and prepare_matrix of the CPU device against plain loops: every stored type, every instruction set the machine
 // has, shapes around the panel's boundaries, every epilogue.
+#include <limits>
+
 #include "morsel/ops/cpu.hpp"
 #include "morsel/ops/reference.hpp"
 #include "support/catch.hpp"
@@ -15,7 +17,8 @@ constexpr DType all_types[] = {DType::f32,  DType::f16,  DType::bf16, DType::q4_
                                DType::q5_1, DType::q8_0, DType::q4_k, DType::q5_k, DType::q6_k};
 
 // Largest difference over all outputs, relative to what the sum's terms could have been: Σ|x·w| + |out before|.
-double worst_error(Cpu& device, const std::vector<float>& x, std::size_t rows, const CpuMatrix& weight, const std::vector<float>& plain, const Epilogue& epilogue) {
+double worst_error(Cpu& device, const std::vector<float>& x, std::size_t rows, const CpuMatrix& weight, const std::vector<float>& plain,
+                   const Epilogue& epilogue) {
     const std::size_t n = weight.out_features, k = weight.in_features, width = epilogue.gated ? n / 2 : n;
     std::vector<float> expected(rows * width, 0.5f), found(rows * width + 1, 0.5f);
     found.back() = 12345.0f;
@@ -45,7 +48,10 @@ TEST_CASE("every stored type multiplies as its exact values do, on every instruc
         for (const auto precision : {MatrixPrecision::f32, MatrixPrecision::bf16x3, MatrixPrecision::bf16x2, MatrixPrecision::bf16}) {
             Cpu device({.threads = 2, .precision = precision, .isa = isa});
             if (device.isa() != isa) continue;  // not on this machine
-            const double tolerance = precision == MatrixPrecision::bf16 ? 1e-2 : precision == MatrixPrecision::bf16x2 ? 3e-5 : precision == MatrixPrecision::bf16x3 ? 4e-6 : 1e-6;
+            const double tolerance = precision == MatrixPrecision::bf16     ? 1e-2
+                                     : precision == MatrixPrecision::bf16x2 ? 3e-5
+                                     : precision == MatrixPrecision::bf16x3 ? 4e-6
+                                                                            : 1e-6;
             for (const DType type : all_types) {
                 const std::size_t block = dtype_info(type).block_size;
                 for (const std::size_t n : {1u, 15u, 16u, 17u, 33u, 64u, 131u}) {
@@ -55,7 +61,8 @@ TEST_CASE("every stored type multiplies as its exact values do, on every instruc
                         const CpuMatrix weight = prepare_matrix(device, stored.view());
                         for (const std::size_t rows : {1u, 2u, 3u, 5u, 16u, 33u}) {
                             const std::vector<float> x = morsel_test::random_floats(rows * k, rows + 99);
-                            INFO("isa " << static_cast<int>(isa) << " type " << dtype_info(type).name << " n " << n << " k " << k << " rows " << rows);
+                            INFO("isa " << static_cast<int>(isa) << " type " << dtype_info(type).name << " n " << n << " k " << k
+                                        << " rows " << rows);
                             CHECK(worst_error(device, x, rows, weight, stored.values, {}) < tolerance);
                         }
                     }
@@ -76,11 +83,15 @@ TEST_CASE("every epilogue follows the product", "[ops]") {
                 const std::vector<float> bias = morsel_test::random_floats(n, 3);
                 for (const std::size_t rows : {1u, 4u, 40u}) {
                     const std::vector<float> x = morsel_test::random_floats(rows * k, rows);
-                    for (const auto activation : {Activation::none, Activation::silu, Activation::gelu, Activation::gelu_tanh, Activation::relu, Activation::tanh}) {
+                    for (const auto activation : {Activation::none, Activation::silu, Activation::gelu, Activation::gelu_tanh,
+                                                  Activation::relu, Activation::tanh}) {
                         for (unsigned bits = 0; bits < 8; ++bits) {
-                            const Epilogue epilogue{.bias = (bits & 1) != 0 ? bias.data() : nullptr, .activation = activation,
-                                                    .gated = (bits & 2) != 0, .accumulate = (bits & 4) != 0};
-                            INFO("isa " << static_cast<int>(isa) << " n " << n << " k " << k << " rows " << rows << " activation " << static_cast<int>(activation) << " bits " << bits);
+                            const Epilogue epilogue{.bias = (bits & 1) != 0 ? bias.data() : nullptr,
+                                                    .activation = activation,
+                                                    .gated = (bits & 2) != 0,
+                                                    .accumulate = (bits & 4) != 0};
+                            INFO("isa " << static_cast<int>(isa) << " n " << n << " k " << k << " rows " << rows << " activation "
+                                        << static_cast<int>(activation) << " bits " << bits);
                             CHECK(worst_error(device, x, rows, weight, stored.values, epilogue) < 4e-6);
                         }
                     }
@@ -97,7 +108,8 @@ TEST_CASE("parts stack, each of its own type and row order", "[ops]") {
                  c = morsel_test::random_matrix(DType::q6_k, 3, k, 3), d = morsel_test::random_matrix(DType::f32, k, 10, 4);
     std::vector<std::uint32_t> reversed;
     for (std::uint32_t i = 0; i < 33; ++i) reversed.push_back(32 - i);
-    const std::vector<MatrixPart> parts = {{.view = a.view()}, {.view = b.view(), .row_order = reversed}, {.view = c.view()}, {.view = d.view(), .transposed = true}};
+    const std::vector<MatrixPart> parts = {
+        {.view = a.view()}, {.view = b.view(), .row_order = reversed}, {.view = c.view()}, {.view = d.view(), .transposed = true}};
     const CpuMatrix weight = prepare_matrix(device, std::span<const MatrixPart>(parts));
     REQUIRE(weight.out_features == 66);
     std::vector<float> plain = a.values;
@@ -151,6 +163,29 @@ TEST_CASE("results have the same bits at any number of threads and in any batch 
             if (precision == MatrixPrecision::bf16x3) linear(device, x.data(), 5, weight, {}, batch.data());
             linear(device, x.data() + 4 * 96, 1, weight, {}, alone.data());
             CHECK(std::equal(alone.begin(), alone.end(), batch.begin() + 4 * 131));
+        }
+    }
+}
+
+TEST_CASE("values that are no numbers stay so, and tiny ones do no harm", "[ops]") {
+    for (const Isa isa : all_isas) {
+        Cpu device({.threads = 1, .isa = isa});
+        if (device.isa() != isa) continue;
+        for (const DType type : {DType::q4_1, DType::q8_0, DType::bf16, DType::f32}) {
+            const Stored stored = morsel_test::random_matrix(type, 16, 64, 1);
+            const CpuMatrix weight = prepare_matrix(device, stored.view());
+            for (const std::size_t rows : {1u, 3u, 17u}) {
+                for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+                    std::vector<float> x = morsel_test::random_floats(rows * 64, 2), out(rows * 16);
+                    x[40] = bad;
+                    linear(device, x.data(), rows, weight, {}, out.data());
+                    INFO("isa " << static_cast<int>(isa) << " type " << dtype_info(type).name << " rows " << rows);
+                    CHECK(!std::isfinite(out[3]));
+                    for (std::size_t i = 16; i < out.size(); ++i) REQUIRE(std::isfinite(out[i]));
+                }
+                const std::vector<float> tiny(rows * 64, 1e-38f);
+                CHECK(worst_error(device, tiny, rows, weight, stored.values, {}) < 1e-30);
+            }
         }
     }
 }

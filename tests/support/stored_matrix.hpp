@@ -46,7 +46,8 @@ inline void dequantize_block(morsel::DType type, Bytes p, float* y) {
             for (int i = 0; i < 16; ++i) y[i] = half_at(p) * f((p[2 + i] & 15) - 8), y[i + 16] = half_at(p) * f((p[2 + i] >> 4) - 8);
             break;
         case DType::q4_1:
-            for (int i = 0; i < 16; ++i) y[i] = half_at(p) * f(p[4 + i] & 15) + half_at(p + 2), y[i + 16] = half_at(p) * f(p[4 + i] >> 4) + half_at(p + 2);
+            for (int i = 0; i < 16; ++i)
+                y[i] = half_at(p) * f(p[4 + i] & 15) + half_at(p + 2), y[i + 16] = half_at(p) * f(p[4 + i] >> 4) + half_at(p + 2);
             break;
         case DType::q5_0:
         case DType::q5_1: {

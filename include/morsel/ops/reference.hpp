@@ -24,7 +24,8 @@ inline float activate(Activation activation, float x) {
 }
 
 // x [rows, k], weight [n, k], out [rows, n], or [rows, n / 2] where gated.
-inline void linear(const float* x, std::size_t rows, const float* weight, std::size_t n, std::size_t k, const Epilogue& epilogue, float* out) {
+inline void linear(const float* x, std::size_t rows, const float* weight, std::size_t n, std::size_t k, const Epilogue& epilogue,
+                   float* out) {
     const std::size_t width = epilogue.gated ? n / 2 : n;
     const auto dot = [&](std::size_t row, std::size_t j) {
         double sum = epilogue.bias != nullptr ? epilogue.bias[j] : 0.0;
@@ -57,7 +58,8 @@ inline void layer_norm(const float* x, const float* gain, const float* bias, flo
         mean /= static_cast<double>(width);
         for (std::size_t i = 0; i < width; ++i) variance += (x[i] - mean) * (x[i] - mean);
         const float scale = 1.0f / std::sqrt(static_cast<float>(variance / static_cast<double>(width)) + eps);
-        for (std::size_t i = 0; i < width; ++i) out[i] = (x[i] - static_cast<float>(mean)) * scale * gain[i] + (bias != nullptr ? bias[i] : 0.0f);
+        for (std::size_t i = 0; i < width; ++i)
+            out[i] = (x[i] - static_cast<float>(mean)) * scale * gain[i] + (bias != nullptr ? bias[i] : 0.0f);
     }
 }
 
@@ -75,7 +77,8 @@ inline void rope(float* head, std::size_t position, std::span<const float> inver
 }
 
 // One query head against keys and values [count, head_dim] that it may all see; out [head_dim].
-inline void attend(const float* q, const float* keys, const float* values, std::size_t count, std::size_t head_dim, float scale, float* out) {
+inline void attend(const float* q, const float* keys, const float* values, std::size_t count, std::size_t head_dim, float scale,
+                   float* out) {
     std::vector<double> weight(count);
     double best = -INFINITY, total = 0;
     for (std::size_t t = 0; t < count; ++t) {

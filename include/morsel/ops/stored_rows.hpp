@@ -18,8 +18,8 @@ namespace morsel {
 struct QuantFormat {
     std::uint32_t bits = 0;  // of a code: 4, 5, 6 or 8; 0 where the type is not quantised
     int zero = 0;
-    int min_sign = 0;            // 0: no minimum
-    bool super = false;          // super-blocks of 256: integer scales, and d and m shared by eight blocks
+    int min_sign = 0;    // 0: no minimum
+    bool super = false;  // super-blocks of 256: integer scales, and d and m shared by eight blocks
 };
 
 constexpr QuantFormat quant_format(DType type) {
@@ -45,7 +45,8 @@ struct CodeBlock {
 
 namespace detail {
 
-template <class T> T load_as(const std::byte* bytes) {
+template <class T>
+T load_as(const std::byte* bytes) {
     T value;
     std::memcpy(&value, bytes, sizeof value);
     return value;
@@ -118,7 +119,8 @@ inline CodeBlock read_code_block(DType type, const std::byte* row, std::size_t i
             const std::uint8_t* low = bytes + at + half * 64 + quarter % 2 * 32;
             const std::uint8_t* high = bytes + at + 128 + half * 32;
             for (std::size_t i = 0; i < 32; ++i) {
-                block.code[i] = static_cast<std::uint8_t>((quarter < 2 ? low[i] & 15u : low[i] >> 4u) | (high[i] >> (2 * quarter) & 3u) << 4);
+                block.code[i] =
+                    static_cast<std::uint8_t>((quarter < 2 ? low[i] & 15u : low[i] >> 4u) | (high[i] >> (2 * quarter) & 3u) << 4);
             }
             break;
         }
@@ -137,15 +139,18 @@ inline StoredMatrix stored_matrix(const TensorView& view) {
     const auto type_text = std::string(info.name);
     if (view.dtype != DType::f64 && view.dtype != DType::f32 && view.dtype != DType::f16 && view.dtype != DType::bf16 &&
         quant_format(view.dtype).bits == 0)
-        throw Error("weights of this type cannot be used", {.expected = "F64, F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K or Q6_K", .found = type_text});
+        throw Error("weights of this type cannot be used",
+                    {.expected = "F64, F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K or Q6_K", .found = type_text});
     if (view.shape.empty() || view.shape.size() > 2)
         throw Error("not a matrix or vector", {.expected = "1 or 2 dimensions", .found = shape_text(view.shape)});
     const std::uint64_t rows = view.shape.size() == 2 ? view.shape[0] : 1, columns = view.shape.back();
     if (columns == 0 || rows == 0 || columns % info.block_size != 0)
-        throw Error("bad shape for " + type_text, {.expected = "columns a positive multiple of " + std::to_string(info.block_size), .found = shape_text(view.shape)});
+        throw Error("bad shape for " + type_text,
+                    {.expected = "columns a positive multiple of " + std::to_string(info.block_size), .found = shape_text(view.shape)});
     const std::uint64_t row_bytes = columns / info.block_size * (info.block_bits / 8);
     if (columns > view.bytes.size() * std::uint64_t{2} || rows > view.bytes.size() / row_bytes || rows * row_bytes != view.bytes.size())
-        throw Error("wrong number of bytes", {.expected = type_text + " " + shape_text(view.shape), .found = std::to_string(view.bytes.size()) + " bytes"});
+        throw Error("wrong number of bytes",
+                    {.expected = type_text + " " + shape_text(view.shape), .found = std::to_string(view.bytes.size()) + " bytes"});
     return {static_cast<std::size_t>(rows), static_cast<std::size_t>(columns), static_cast<std::size_t>(row_bytes)};
 }
 
@@ -157,7 +162,8 @@ inline void read_row(DType type, const std::byte* row, std::size_t columns, floa
             const CodeBlock block = read_code_block(type, row, b);
             const float min = to_f32(block.m) * static_cast<float>(format.min_sign * block.min);
             for (std::size_t i = 0; i < 32; ++i) {
-                const float product = to_f32(block.d) * static_cast<float>(block.scale[i / 16]) * static_cast<float>(block.code[i] - format.zero);
+                const float product =
+                    to_f32(block.d) * static_cast<float>(block.scale[i / 16]) * static_cast<float>(block.code[i] - format.zero);
                 out[b * 32 + i] = format.min_sign != 0 ? product + min : product;
             }
         }

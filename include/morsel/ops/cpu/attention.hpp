@@ -25,7 +25,8 @@ inline void attention(Cpu& device, const float* qkv, const AttentionShape& shape
                     if (item % step != first) continue;
                     const std::size_t rows = std::min(block_rows, segment.row_count - row), last = segment.past + row + rows;
                     const std::size_t first_end = segment.past + row + 1;
-                    const std::size_t skip = shape.window > 0 && first_end > shape.window ? (first_end - shape.window) / 16 * 16 : 0;  // keys
+                    const std::size_t skip =
+                        shape.window > 0 && first_end > shape.window ? (first_end - shape.window) / 16 * 16 : 0;  // keys
                     float* scores = device.scratch(Cpu::shared_scratches + first, detail::query_group * ((last - skip + 15) / 16 * 16));
                     detail::Query queries[detail::query_group];
                     std::size_t count = 0;
@@ -33,7 +34,8 @@ inline void attention(Cpu& device, const float* qkv, const AttentionShape& shape
                         const std::size_t r = segment.row_begin + row + i / group, head = kv * group + i % group;
                         const std::size_t end = segment.past + row + i / group + 1;
                         const std::size_t begin = shape.window > 0 && end > shape.window ? end - shape.window : 0;
-                        queries[count++] = {qkv + r * shape.qkv_width() + head * d, out + (r * shape.n_heads + head) * d, begin - skip, end - skip};
+                        queries[count++] = {qkv + r * shape.qkv_width() + head * d, out + (r * shape.n_heads + head) * d, begin - skip,
+                                            end - skip};
                         if (count < detail::query_group && i + 1 < rows * group) continue;
                         detail::attend(device.isa(), queries, count, cache.keys(layer, segment.slot, kv) + skip * d,
                                        cache.values(layer, segment.slot, kv) + skip * stride, stride, d, shape.scale, scores);

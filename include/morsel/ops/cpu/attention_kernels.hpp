@@ -48,7 +48,8 @@ struct Query {
 }
 
 // keys [panels][head_dim][16]; scores [count][panels · 16]. Plain loops, for machines without AVX-512.
-[[gnu::always_inline]] inline void scores_plain(const Query* queries, std::size_t count, const float* keys, std::size_t panels, std::size_t head_dim, float* scores) {
+[[gnu::always_inline]] inline void scores_plain(const Query* queries, std::size_t count, const float* keys, std::size_t panels,
+                                                std::size_t head_dim, float* scores) {
     for (std::size_t p = 0; p < panels; ++p, keys += head_dim * 16) {
         for (std::size_t n = 0; n < count; ++n) {
             float sum[16] = {};
@@ -61,8 +62,9 @@ struct Query {
 }
 
 // values [keys][stride], weights [count][weight_stride] of which [begin, end) count; out[j] = factor · Σ weight · value.
-[[gnu::always_inline]] inline void weighted_plain(const Query* queries, std::size_t count, const float* values, std::size_t stride, const float* weights,
-                                                  std::size_t weight_stride, std::size_t begin, std::size_t end, std::size_t head_dim, const float* factor) {
+[[gnu::always_inline]] inline void weighted_plain(const Query* queries, std::size_t count, const float* values, std::size_t stride,
+                                                  const float* weights, std::size_t weight_stride, std::size_t begin, std::size_t end,
+                                                  std::size_t head_dim, const float* factor) {
     for (std::size_t n = 0; n < count; ++n) {
         for (std::size_t j = 0; j < head_dim; j += 16) {
             float sum[16] = {};
@@ -81,8 +83,9 @@ struct Query {
 #endif
 
 template <std::size_t Count, std::size_t Panels>
-[[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]] inline void score_panels_avx512(const Query* queries, const float* keys, std::size_t head_dim,
-                                                                                              std::size_t score_stride, float* scores) {
+[[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]] inline void score_panels_avx512(const Query* queries, const float* keys,
+                                                                                               std::size_t head_dim,
+                                                                                               std::size_t score_stride, float* scores) {
     __m512 sum[Count][Panels][2];
     const float* q[Count];
 #pragma GCC unroll 6
@@ -110,16 +113,17 @@ template <std::size_t Count, std::size_t Panels>
     for (std::size_t n = 0; n < Count; ++n) {
 #pragma GCC unroll 2
         for (std::size_t p = 0; p < Panels; ++p) {
-            if (j < head_dim) sum[n][p][0] = _mm512_fmadd_ps(_mm512_set1_ps(q[n][j]), _mm512_loadu_ps(keys + (p * head_dim + j) * 16), sum[n][p][0]);
+            if (j < head_dim)
+                sum[n][p][0] = _mm512_fmadd_ps(_mm512_set1_ps(q[n][j]), _mm512_loadu_ps(keys + (p * head_dim + j) * 16), sum[n][p][0]);
             _mm512_storeu_ps(scores + n * score_stride + p * 16, _mm512_add_ps(sum[n][p][0], sum[n][p][1]));
         }
     }
 }
 
 template <std::size_t Count, std::size_t Vectors>
-[[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]] inline void weighted_vectors_avx512(const Query* queries, const float* values, std::size_t stride,
-                                                                                                  const float* weights, std::size_t weight_stride, std::size_t begin,
-                                                                                                  std::size_t end, std::size_t column, std::size_t head_dim, const float* factor) {
+[[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]] inline void weighted_vectors_avx512(
+    const Query* queries, const float* values, std::size_t stride, const float* weights, std::size_t weight_stride, std::size_t begin,
+    std::size_t end, std::size_t column, std::size_t head_dim, const float* factor) {
     __m512 sum[Count][Vectors];
 #pragma GCC unroll 6
     for (std::size_t n = 0; n < Count; ++n) {
@@ -150,9 +154,10 @@ template <std::size_t Count, std::size_t Vectors>
 }
 
 template <std::size_t Count>
-[[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]] void attend_avx512(const Query* queries, const float* keys, const float* values, std::size_t stride,
-                                                                                std::size_t panels, std::size_t begin, std::size_t end, std::size_t head_dim,
-                                                                                float scale, float* scores) {
+[[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]] void attend_avx512(const Query* queries, const float* keys,
+                                                                                  const float* values, std::size_t stride,
+                                                                                  std::size_t panels, std::size_t begin, std::size_t end,
+                                                                                  std::size_t head_dim, float scale, float* scores) {
     const std::size_t padded = panels * 16;
     std::size_t p = 0;
     for (; p + 2 <= panels; p += 2) score_panels_avx512<Count, 2>(queries, keys + p * head_dim * 16, head_dim, padded, scores + p * 16);
@@ -161,8 +166,10 @@ template <std::size_t Count>
     for (std::size_t n = 0; n < Count; ++n) factor[n] = softmax(scores + n * padded, queries[n].begin, queries[n].end, padded, scale);
     const std::size_t vectors = (head_dim + 15) / 16;
     std::size_t v = 0;
-    for (; v + 4 <= vectors; v += 4) weighted_vectors_avx512<Count, 4>(queries, values, stride, scores, padded, begin, end, v * 16, head_dim, factor);
-    if (v + 2 <= vectors) weighted_vectors_avx512<Count, 2>(queries, values, stride, scores, padded, begin, end, v * 16, head_dim, factor), v += 2;
+    for (; v + 4 <= vectors; v += 4)
+        weighted_vectors_avx512<Count, 4>(queries, values, stride, scores, padded, begin, end, v * 16, head_dim, factor);
+    if (v + 2 <= vectors)
+        weighted_vectors_avx512<Count, 2>(queries, values, stride, scores, padded, begin, end, v * 16, head_dim, factor), v += 2;
     if (v < vectors) weighted_vectors_avx512<Count, 1>(queries, values, stride, scores, padded, begin, end, v * 16, head_dim, factor);
 }
 
@@ -171,28 +178,31 @@ template <std::size_t Count>
 #endif
 #endif
 
-[[gnu::always_inline]] inline void attend_plain(const Query* queries, std::size_t count, const float* keys, const float* values, std::size_t stride, std::size_t panels,
-                                                std::size_t begin, std::size_t end, std::size_t head_dim, float scale, float* scores) {
+[[gnu::always_inline]] inline void attend_plain(const Query* queries, std::size_t count, const float* keys, const float* values,
+                                                std::size_t stride, std::size_t panels, std::size_t begin, std::size_t end,
+                                                std::size_t head_dim, float scale, float* scores) {
     float factor[query_group];
     scores_plain(queries, count, keys, panels, head_dim, scores);
-    for (std::size_t n = 0; n < count; ++n) factor[n] = softmax(scores + n * panels * 16, queries[n].begin, queries[n].end, panels * 16, scale);
+    for (std::size_t n = 0; n < count; ++n)
+        factor[n] = softmax(scores + n * panels * 16, queries[n].begin, queries[n].end, panels * 16, scale);
     weighted_plain(queries, count, values, stride, scores, panels * 16, begin, end, head_dim, factor);
 }
-inline void attend_generic(const Query* queries, std::size_t count, const float* keys, const float* values, std::size_t stride, std::size_t panels,
-                           std::size_t begin, std::size_t end, std::size_t head_dim, float scale, float* scores) {
+inline void attend_generic(const Query* queries, std::size_t count, const float* keys, const float* values, std::size_t stride,
+                           std::size_t panels, std::size_t begin, std::size_t end, std::size_t head_dim, float scale, float* scores) {
     attend_plain(queries, count, keys, values, stride, panels, begin, end, head_dim, scale, scores);
 }
 #if defined(__x86_64__)
-[[gnu::target("avx2,fma")]] inline void attend_avx2(const Query* queries, std::size_t count, const float* keys, const float* values, std::size_t stride, std::size_t panels,
-                                                    std::size_t begin, std::size_t end, std::size_t head_dim, float scale, float* scores) {
+[[gnu::target("avx2,fma")]] inline void attend_avx2(const Query* queries, std::size_t count, const float* keys, const float* values,
+                                                    std::size_t stride, std::size_t panels, std::size_t begin, std::size_t end,
+                                                    std::size_t head_dim, float scale, float* scores) {
     attend_plain(queries, count, keys, values, stride, panels, begin, end, head_dim, scale, scores);
 }
 #endif
 
 // Attention of `count` query vectors, at most query_group, of one key-value head. keys [panels][head_dim][16] and values
 // [keys][stride] start at the same key, which queries' begin and end count from; scores is scratch [count][panels · 16].
-inline void attend(Isa isa, const Query* queries, std::size_t count, const float* keys, const float* values, std::size_t stride, std::size_t head_dim,
-                   float scale, float* scores) {
+inline void attend(Isa isa, const Query* queries, std::size_t count, const float* keys, const float* values, std::size_t stride,
+                   std::size_t head_dim, float scale, float* scores) {
     std::size_t begin = queries[0].begin, end = queries[0].end;
     for (std::size_t n = 1; n < count; ++n) begin = std::min(begin, queries[n].begin), end = std::max(end, queries[n].end);
     const std::size_t panels = (end + 15) / 16;

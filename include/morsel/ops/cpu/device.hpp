@@ -36,7 +36,7 @@ enum class MatrixPrecision : std::uint8_t {
 struct CpuOptions {
     unsigned threads = 0;  // counting the caller; 0: available_processors()
     MatrixPrecision precision = MatrixPrecision::bf16x3;
-    Isa isa = Isa::best;   // the newest instructions to use where the machine has them
+    Isa isa = Isa::best;  // the newest instructions to use where the machine has them
 };
 
 namespace detail {
@@ -86,7 +86,10 @@ class Cpu {
     using Options = CpuOptions;
 
     explicit Cpu(CpuOptions options = {})
-        : pool_(options.threads), isa_(std::min(options.isa, detected_isa())), precision_(options.precision), scratch_(shared_scratches + pool_.size()) {}
+        : pool_(options.threads),
+          isa_(std::min(options.isa, detected_isa())),
+          precision_(options.precision),
+          scratch_(shared_scratches + pool_.size()) {}
 
     ThreadPool& pool() noexcept { return pool_; }
     Isa isa() const noexcept { return isa_; }

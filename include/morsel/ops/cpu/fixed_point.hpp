@@ -30,27 +30,29 @@ inline constexpr float fixed_limit = 524287.0f;  // 2^19 - 1
 [[gnu::always_inline]] inline void to_fixed(const float* x, std::size_t blocks, FixedBlock* out) {
     for (std::size_t b = 0; b < blocks; ++b, x += 32) {
         FixedBlock& block = out[b];
-        float largest = 0;
+        std::uint32_t largest_bits = 0;  // magnitudes compare as integers, and NaN is the largest of all
         for (std::size_t i = 0; i < 32; ++i) {
-            const float magnitude = std::bit_cast<float>(std::bit_cast<std::uint32_t>(x[i]) & 0x7fffffffu);
-            largest = magnitude > largest ? magnitude : largest;
+            const std::uint32_t magnitude = std::bit_cast<std::uint32_t>(x[i]) & 0x7fffffffu;
+            largest_bits = magnitude > largest_bits ? magnitude : largest_bits;
         }
-        // Below 2^-100 the reciprocal would overflow; such blocks count as zero.
-        const bool some = largest > 0x1p-100f;
-        const float inverse = some ? fixed_limit / largest : 0.0f;
-        block.scale = some ? largest / fixed_limit : 0.0f;
-        std::int32_t value[32];
+        const float largest = std::bit_cast<float>(largest_bits);
+        // Below 2^-100 the reciprocal would overflow; such blocks count as zero. NaN and infinity make the scale, so the result, NaN.
+        const bool none = largest <= 0x1p-100f;
+        const bool finite = largest_bits < 0x7f800000u;
+        const float inverse = none || !finite ? 0.0f : fixed_limit / largest;
+        block.scale = none ? 0.0f : finite ? largest / fixed_limit : std::bit_cast<float>(0x7fc00000u);
+        std::uint32_t value[32];  // two's complement
         for (std::size_t i = 0; i < 32; ++i) {
             const float shifted = x[i] * inverse + 12582912.0f;  // 1.5 · 2^23: rounds to an integer in the low bits
-            value[i] = std::bit_cast<std::int32_t>(shifted) - 0x4b400000;
+            value[i] = std::bit_cast<std::uint32_t>(shifted) - 0x4b400000u;
         }
         for (std::size_t half = 0; half < 2; ++half) {
-            std::int32_t sum = 0;
+            std::uint32_t sum = 0;
             for (std::size_t i = 0; i < 16; ++i) sum += value[half * 16 + i];
-            block.sum[half] = sum;
+            block.sum[half] = finite ? static_cast<std::int32_t>(sum) : 0;
         }
         for (std::size_t i = 0; i < 32; ++i) {
-            const std::int32_t high = (value[i] + 128) >> 8;
+            const std::int32_t high = static_cast<std::int32_t>(value[i] + 128) >> 8;
             block.digit[0][i] = static_cast<std::int8_t>(value[i]);
             block.digit[1][i] = static_cast<std::int8_t>(high);
             block.digit[2][i] = static_cast<std::int8_t>((high + 128) >> 8);
@@ -79,14 +81,16 @@ void dot_fixed_plain(const std::uint8_t* panel, std::size_t blocks, const FixedB
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // g++ 12 holds its own _mm512_undefined_epi32 for uninitialised
 #endif
 
-[[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]] inline void to_fixed_avx512(const float* x, std::size_t blocks, FixedBlock* out) {
+[[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]] inline void to_fixed_avx512(const float* x, std::size_t blocks,
+                                                                                                FixedBlock* out) {
     to_fixed(x, blocks, out);
 }
 
 // panel [blocks]; x [Rows][blocks]; y [Rows][16]. Per row the same operations whatever Rows is.
 template <DType Type, std::size_t Rows>
-[[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]] void dot_fixed_vnni(const std::uint8_t* panel, std::size_t blocks,
-                                                                                             const FixedBlock* x, float* y) {
+[[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]] void dot_fixed_vnni(const std::uint8_t* panel,
+                                                                                                   std::size_t blocks, const FixedBlock* x,
+                                                                                                   float* y) {
     constexpr QuantFormat format = quant_format(Type);
     constexpr QuantPanel sizes = quant_panel(Type);
     constexpr bool two_scales = Type == DType::q6_k;
@@ -109,7 +113,8 @@ template <DType Type, std::size_t Rows>
 #pragma GCC unroll 4
         for (std::size_t row = 0; row < Rows; ++row) {
             const std::int32_t of_zero = two_scales ? x[row * blocks + b].sum[0] : x[row * blocks + b].sum[0] + x[row * blocks + b].sum[1];
-            low[row] = format.zero != 0 ? _mm512_set1_epi32(static_cast<std::int32_t>(static_cast<std::uint32_t>(of_zero) * static_cast<std::uint32_t>(-format.zero)))
+            low[row] = format.zero != 0 ? _mm512_set1_epi32(static_cast<std::int32_t>(static_cast<std::uint32_t>(of_zero) *
+                                                                                      static_cast<std::uint32_t>(-format.zero)))
                                         : _mm512_setzero_si512();
             middle[row] = high[row] = _mm512_setzero_si512();
         }
@@ -126,12 +131,14 @@ template <DType Type, std::size_t Rows>
                 if (g % 2 != 0) w = _mm512_srli_epi32(w, 4);
                 w = _mm512_and_si512(w, nibble);
                 if constexpr (format.bits == 5) {
-                    const __m512i bit = g < 4 ? _mm512_slli_epi32(fifth, static_cast<unsigned>(4 - g)) : _mm512_srli_epi32(fifth, static_cast<unsigned>(g - 4));
+                    const __m512i bit = g < 4 ? _mm512_slli_epi32(fifth, static_cast<unsigned>(4 - g))
+                                              : _mm512_srli_epi32(fifth, static_cast<unsigned>(g - 4));
                     w = _mm512_or_si512(w, _mm512_and_si512(bit, _mm512_set1_epi8(16)));
                 }
                 if constexpr (format.bits == 6) {
                     const __m512i two = _mm512_loadu_si512(codes + 256 + g / 4 * 64);
-                    const __m512i bits = g % 4 < 2 ? _mm512_slli_epi32(two, static_cast<unsigned>(4 - 2 * (g % 4))) : _mm512_srli_epi32(two, static_cast<unsigned>(2 * (g % 4) - 4));
+                    const __m512i bits = g % 4 < 2 ? _mm512_slli_epi32(two, static_cast<unsigned>(4 - 2 * (g % 4)))
+                                                   : _mm512_srli_epi32(two, static_cast<unsigned>(2 * (g % 4) - 4));
                     w = _mm512_or_si512(w, _mm512_and_si512(bits, _mm512_set1_epi8(48)));
                 }
             }
@@ -139,7 +146,8 @@ template <DType Type, std::size_t Rows>
             for (std::size_t row = 0; row < Rows; ++row) {
                 const FixedBlock& block = x[row * blocks + b];
                 if (two_scales && g == 4) {  // the second half begins
-                    sum[row] = _mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_add_epi32(_mm512_slli_epi32(high[row], 16), _mm512_slli_epi32(middle[row], 8)), low[row]));
+                    sum[row] = _mm512_cvtepi32_ps(
+                        _mm512_add_epi32(_mm512_add_epi32(_mm512_slli_epi32(high[row], 16), _mm512_slli_epi32(middle[row], 8)), low[row]));
                     low[row] = _mm512_set1_epi32(block.sum[1] * -format.zero);
                     middle[row] = high[row] = _mm512_setzero_si512();
                 }
@@ -155,17 +163,21 @@ template <DType Type, std::size_t Rows>
             scale[0] = _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(scales)));
             if constexpr (format.min_sign != 0) min = _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(scales + 32)));
         } else {
-            scale[0] = _mm512_mul_ps(d, _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(scales)))));
+            scale[0] =
+                _mm512_mul_ps(d, _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(scales)))));
             if constexpr (two_scales)
-                scale[1] = _mm512_mul_ps(d, _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(scales + 16)))));
+                scale[1] = _mm512_mul_ps(
+                    d, _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(scales + 16)))));
             if constexpr (format.min_sign != 0)
-                min = _mm512_mul_ps(m, _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(scales + 16)))));
+                min = _mm512_mul_ps(
+                    m, _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(scales + 16)))));
         }
 #pragma GCC unroll 4
         for (std::size_t row = 0; row < Rows; ++row) {
             const FixedBlock& block = x[row * blocks + b];
             const __m512 unit = _mm512_set1_ps(block.scale);
-            const __m512 last = _mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_add_epi32(_mm512_slli_epi32(high[row], 16), _mm512_slli_epi32(middle[row], 8)), low[row]));
+            const __m512 last = _mm512_cvtepi32_ps(
+                _mm512_add_epi32(_mm512_add_epi32(_mm512_slli_epi32(high[row], 16), _mm512_slli_epi32(middle[row], 8)), low[row]));
             if constexpr (two_scales) {
                 total[row] = _mm512_fmadd_ps(sum[row], _mm512_mul_ps(scale[0], unit), total[row]);
                 total[row] = _mm512_fmadd_ps(last, _mm512_mul_ps(scale[1], unit), total[row]);

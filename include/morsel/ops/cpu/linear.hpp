@@ -30,8 +30,8 @@ inline bool halves_align(const CpuMatrix& weight) {
 }
 
 // Finishes `rows` rows of a pair; y holds [rows][16] of the first panel and of the second.
-inline void finish_pair(Isa isa, const Epilogue& epilogue, const PanelPairs& pairs, std::size_t pair, std::size_t rows, float* first, float* second,
-                        float* out, std::size_t out_width) {
+inline void finish_pair(Isa isa, const Epilogue& epilogue, const PanelPairs& pairs, std::size_t pair, std::size_t rows, float* first,
+                        float* second, float* out, std::size_t out_width) {
     const CpuMatrix::Panel a = pairs.weight.panel(pairs.first(pair));
     const std::size_t half = pairs.weight.out_features / 2;
     finish_rows(isa, epilogue, a.first_row, half, a.rows, rows, first, pairs.gated ? second : nullptr, out, out_width);
@@ -55,8 +55,8 @@ void dot_fixed(const std::uint8_t* panel, std::size_t blocks, const FixedBlock* 
 
 // Products row by row: quantised panels in fixed point where `fixed` is given, [rows][blocks], all else in f32.
 // x [rows, padded_columns(in_features)]
-inline void linear_rows(Cpu& device, const float* x, const FixedBlock* fixed, std::size_t rows, const PanelPairs& pairs, const Epilogue& epilogue, float* out,
-                        std::size_t out_width) {
+inline void linear_rows(Cpu& device, const float* x, const FixedBlock* fixed, std::size_t rows, const PanelPairs& pairs,
+                        const Epilogue& epilogue, float* out, std::size_t out_width) {
     const std::size_t stride = padded_columns(pairs.weight.in_features), blocks = stride / 32;
     const Isa isa = device.isa();
     device.pool().split(pairs.size(), 1, [&](std::size_t begin, std::size_t end, unsigned thread) {
@@ -85,8 +85,10 @@ inline void linear_rows(Cpu& device, const float* x, const FixedBlock* fixed, st
                         continue;
                     }
                     with_panel_type(panels[i].type, [&]<DType Type>() {
-                        if (fixed != nullptr && quant_format(Type).bits > 0) dot_fixed<Type>(panels[i].data, blocks, fixed + row * blocks, n, y[i]);
-                        else dot_panel<Type, 1>(isa, panels[i].data, blocks, x, stride, y[i]);
+                        if (fixed != nullptr && quant_format(Type).bits > 0)
+                            dot_fixed<Type>(panels[i].data, blocks, fixed + row * blocks, n, y[i]);
+                        else
+                            dot_panel<Type, 1>(isa, panels[i].data, blocks, x, stride, y[i]);
                     });
                 }
                 finish_pair(isa, epilogue, pairs, pair, n, y[0], y[1], out + row * out_width, out_width);
@@ -98,11 +100,14 @@ inline void linear_rows(Cpu& device, const float* x, const FixedBlock* fixed, st
 // Activations in fixed point, [rows][blocks], in the device's scratch; or null where f32 is to be used.
 inline const FixedBlock* fixed_activations(Cpu& device, const float* x, std::size_t rows, const CpuMatrix& weight) {
 #if defined(__x86_64__)
-    const bool quantised = std::any_of(weight.runs.begin(), weight.runs.end(), [](const CpuMatrix::Run& run) { return quant_format(run.type).bits > 0; });
+    const bool quantised =
+        std::any_of(weight.runs.begin(), weight.runs.end(), [](const CpuMatrix::Run& run) { return quant_format(run.type).bits > 0; });
     if (device.precision() == MatrixPrecision::f32 || device.isa() < Isa::avx512_bf16 || !quantised) return nullptr;
     const std::size_t stride = padded_columns(weight.in_features), blocks = stride / 32;
     auto* fixed = reinterpret_cast<FixedBlock*>(device.scratch(1, rows * blocks * (sizeof(FixedBlock) / sizeof(float))));
-    device.pool().split(rows, 8, [&](std::size_t begin, std::size_t end, unsigned) { to_fixed_avx512(x + begin * stride, (end - begin) * blocks, fixed + begin * blocks); });
+    device.pool().split(rows, 8, [&](std::size_t begin, std::size_t end, unsigned) {
+        to_fixed_avx512(x + begin * stride, (end - begin) * blocks, fixed + begin * blocks);
+    });
     return fixed;
 #else
     (void)device, (void)x, (void)rows, (void)weight;
@@ -115,19 +120,21 @@ inline const FixedBlock* fixed_activations(Cpu& device, const float* x, std::siz
 inline constexpr std::size_t tile_rows = 9;
 
 // Products on AMX tiles, or in one part by vdpbf16ps. x [rows, padded_columns(in_features)]
-inline void linear_tiles(Cpu& device, const float* x, std::size_t rows, const PanelPairs& pairs, const Epilogue& epilogue, float* out, std::size_t out_width) {
+inline void linear_tiles(Cpu& device, const float* x, std::size_t rows, const PanelPairs& pairs, const Epilogue& epilogue, float* out,
+                         std::size_t out_width) {
     const std::size_t blocks = padded_columns(pairs.weight.in_features) / 32, row_tiles = (rows + 15) / 16;
     const std::size_t parts = device.precision() == MatrixPrecision::bf16 ? 1 : device.precision() == MatrixPrecision::bf16x2 ? 2 : 3;
     const bool amx = device.isa() == Isa::amx;
     auto* tiles = reinterpret_cast<std::uint16_t*>(device.scratch(1, row_tiles * blocks * parts * tile_elements / 2));
-    device.pool().split(row_tiles * 16, 16, [&](std::size_t begin, std::size_t end, unsigned) { to_tiles_avx512(x, rows, begin, end, blocks, parts, tiles); });
+    device.pool().split(row_tiles * 16, 16,
+                        [&](std::size_t begin, std::size_t end, unsigned) { to_tiles_avx512(x, rows, begin, end, blocks, parts, tiles); });
     std::size_t most_parts = 0;
     for (const CpuMatrix::Run& run : pairs.weight.runs) most_parts = std::max(most_parts, weight_parts(run.type, parts));
-    const std::size_t step = 15 / parts;                                                             // blocks whose 32 rows take 30 KB
+    const std::size_t step = 15 / parts;  // blocks whose 32 rows take 30 KB
     const std::size_t group = std::max<std::size_t>(1, (std::size_t{1} << 20) / (blocks * most_parts * 2048));  // pairs that take 1 MB
     device.pool().split(pairs.size(), 1, [&](std::size_t begin, std::size_t end, unsigned thread) {
         float* sums = device.scratch(Cpu::shared_scratches + thread, group * (1024 + 2 * most_parts * blocks * 256));  // [group][2][32][16]
-        auto* split = reinterpret_cast<std::uint32_t*>(sums + group * 1024);                                     // [group][2][most_parts][blocks][256]
+        auto* split = reinterpret_cast<std::uint32_t*>(sums + group * 1024);  // [group][2][most_parts][blocks][256]
         std::vector<TilePanel> panels(group * 2);
         if (amx) configure_tiles();
         for (std::size_t from = begin; from < end; from += group) {
@@ -142,7 +149,8 @@ inline void linear_tiles(Cpu& device, const float* x, std::size_t rows, const Pa
                 const CpuMatrix::Panel panel = pairs.weight.panel(index);
                 const std::size_t n = weight_parts(panel.type, parts);
                 std::uint32_t* to = split + i * most_parts * blocks * 256;
-                if (panel.type != DType::bf16) with_panel_type(panel.type, [&]<DType Type>() { split_panel_avx512<Type>(panel.data, blocks, n, to); });
+                if (panel.type != DType::bf16)
+                    with_panel_type(panel.type, [&]<DType Type>() { split_panel_avx512<Type>(panel.data, blocks, n, to); });
                 const auto* bytes = panel.type == DType::bf16 ? panel.data : reinterpret_cast<const std::uint8_t*>(to);
                 for (std::size_t part = 0; part < n; ++part) panels[i].part[part] = bytes + part * blocks * 1024;
             }
@@ -153,10 +161,15 @@ inline void linear_tiles(Cpu& device, const float* x, std::size_t rows, const Pa
                     const std::size_t block_end = std::min(block + step, blocks);
                     for (std::size_t i = 0; i < count; ++i) {
                         float* y = sums + i * 1024;
-                        if (!amx) two ? multiply_bf16<true>(at, &panels[i * 2], blocks, block, block_end, y) : multiply_bf16<false>(at, &panels[i * 2], blocks, block, block_end, y);
-                        else two ? multiply_tiles<true>(at, parts, &panels[i * 2], blocks, block, block_end, y) : multiply_tiles<false>(at, parts, &panels[i * 2], blocks, block, block_end, y);
+                        if (!amx)
+                            two ? multiply_bf16<true>(at, &panels[i * 2], blocks, block, block_end, y)
+                                : multiply_bf16<false>(at, &panels[i * 2], blocks, block, block_end, y);
+                        else
+                            two ? multiply_tiles<true>(at, parts, &panels[i * 2], blocks, block, block_end, y)
+                                : multiply_tiles<false>(at, parts, &panels[i * 2], blocks, block, block_end, y);
                         if (block_end == blocks)
-                            finish_pair(device.isa(), epilogue, pairs, from + i, std::min<std::size_t>(32, rows - tile * 16), y, y + 512, out + tile * 16 * out_width, out_width);
+                            finish_pair(device.isa(), epilogue, pairs, from + i, std::min<std::size_t>(32, rows - tile * 16), y, y + 512,
+                                        out + tile * 16 * out_width, out_width);
                     }
                 }
             }
@@ -199,7 +212,8 @@ inline void linear(Cpu& device, const float* x, std::size_t rows, const CpuMatri
                (device.isa() == Isa::amx || (device.isa() == Isa::avx512_bf16 && device.precision() == MatrixPrecision::bf16));
     if (on_tiles) detail::linear_tiles(device, x, rows, pairs, inner, inner_out, inner_width);
 #endif
-    if (!on_tiles) detail::linear_rows(device, x, detail::fixed_activations(device, x, rows, weight), rows, pairs, inner, inner_out, inner_width);
+    if (!on_tiles)
+        detail::linear_rows(device, x, detail::fixed_activations(device, x, rows, weight), rows, pairs, inner, inner_out, inner_width);
     if (!split_halves) return;
     const std::size_t half = n / 2;
     for (std::size_t row = 0; row < rows; ++row) {

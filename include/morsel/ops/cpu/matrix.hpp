@@ -38,7 +38,8 @@ struct CpuMatrix {
         const Run* run = runs.data();
         while (index >= run->first_panel + run->panels) ++run;
         const std::size_t i = index - run->first_panel;
-        return {run->type, run->data + i * run->panel_bytes, run->first_row + i * panel_rows, std::min(panel_rows, run->rows - i * panel_rows)};
+        return {run->type, run->data + i * run->panel_bytes, run->first_row + i * panel_rows,
+                std::min(panel_rows, run->rows - i * panel_rows)};
     }
 };
 
@@ -52,9 +53,10 @@ inline CpuMatrix prepare_matrix(Cpu& device, std::span<const MatrixPart> parts) 
             throw Error("a transposed matrix cannot be quantised", {.found = std::string(dtype_info(part.view.dtype).name)});
         const std::size_t rows = part.transposed ? stored.columns : stored.rows, columns = part.transposed ? stored.rows : stored.columns;
         if (matrix.out_features > 0 && columns != matrix.in_features)
-            throw Error("parts of a matrix have different widths", {.expected = std::to_string(matrix.in_features), .found = std::to_string(columns)});
-        if (!part.row_order.empty() &&
-            (part.row_order.size() != rows || std::any_of(part.row_order.begin(), part.row_order.end(), [rows](std::uint32_t i) { return i >= rows; })))
+            throw Error("parts of a matrix have different widths",
+                        {.expected = std::to_string(matrix.in_features), .found = std::to_string(columns)});
+        if (!part.row_order.empty() && (part.row_order.size() != rows || std::any_of(part.row_order.begin(), part.row_order.end(),
+                                                                                     [rows](std::uint32_t i) { return i >= rows; })))
             throw Error("row order does not fit the matrix", {.expected = std::to_string(rows) + " rows"});
         const DType type = panel_type(part.view.dtype);
         if (matrix.runs.empty() || matrix.runs.back().type != type) {
@@ -84,13 +86,15 @@ inline CpuMatrix prepare_matrix(Cpu& device, std::span<const MatrixPart> parts) 
             if (panel.rows < panel_rows || matrix.in_features % 32 != 0) std::memset(to, 0, size);
             for (std::size_t r = 0; r < panel.rows; ++r) {
                 const std::size_t row = panel.first_row + r;
-                const std::size_t at = static_cast<std::size_t>(std::upper_bound(part_begin.begin(), part_begin.end(), row) - part_begin.begin()) - 1;
+                const std::size_t at =
+                    static_cast<std::size_t>(std::upper_bound(part_begin.begin(), part_begin.end(), row) - part_begin.begin()) - 1;
                 const MatrixPart& part = parts[at];
                 const std::size_t from = part.row_order.empty() ? row - part_begin[at] : part.row_order[row - part_begin[at]];
                 const DTypeInfo info = dtype_info(part.view.dtype);
                 const std::size_t element = info.block_bits / 8;
                 if (part.transposed) {
-                    pack_row(part.view.dtype, part.view.bytes.data() + from * element, part.view.shape.back() * element, matrix.in_features, r, to);
+                    pack_row(part.view.dtype, part.view.bytes.data() + from * element, part.view.shape.back() * element, matrix.in_features,
+                             r, to);
                 } else {
                     const std::size_t row_bytes = matrix.in_features / info.block_size * element;
                     pack_row(part.view.dtype, part.view.bytes.data() + from * row_bytes, element, matrix.in_features, r, to);
@@ -112,7 +116,8 @@ inline void embed(Cpu& device, const CpuMatrix& table, std::span<const TokenId> 
     const std::size_t width = table.in_features;
     device.pool().split(ids.size(), 16, [&](std::size_t begin, std::size_t end, unsigned) {
         for (std::size_t i = begin; i < end; ++i) {
-            const auto run = std::find_if(table.runs.begin(), table.runs.end(), [&](const CpuMatrix::Run& r) { return ids[i] < r.first_row + r.rows; });
+            const auto run =
+                std::find_if(table.runs.begin(), table.runs.end(), [&](const CpuMatrix::Run& r) { return ids[i] < r.first_row + r.rows; });
             const std::size_t row = ids[i] - run->first_row;
             const std::uint8_t* panel = run->data + row / panel_rows * run->panel_bytes;
             with_panel_type(run->type, [&]<DType Type>() {

@@ -18,7 +18,8 @@ namespace detail {
 }
 
 // Σ (x - shift)^2, or Σ x where not Squares.
-template <bool Squares> [[gnu::always_inline]] inline float sum_row(const float* x, float shift, std::size_t width) {
+template <bool Squares>
+[[gnu::always_inline]] inline float sum_row(const float* x, float shift, std::size_t width) {
     float lane[16] = {};
     std::size_t i = 0;
     for (; i + 16 <= width; i += 16) {
@@ -39,7 +40,8 @@ template <bool Squares> [[gnu::always_inline]] inline float sum_row(const float*
     for (std::size_t i = 0; i < width; ++i) out[i] = x[i] * scale * gain[i];
 }
 
-[[gnu::always_inline]] inline void layer_norm_row(const float* x, const float* gain, const float* bias, float eps, std::size_t width, float* out) {
+[[gnu::always_inline]] inline void layer_norm_row(const float* x, const float* gain, const float* bias, float eps, std::size_t width,
+                                                  float* out) {
     const float mean = sum_row<false>(x, 0.0f, width) / static_cast<float>(width);
     const float scale = 1.0f / std::sqrt(sum_row<true>(x, mean, width) / static_cast<float>(width) + eps);
     if (bias == nullptr) {
@@ -49,13 +51,18 @@ template <bool Squares> [[gnu::always_inline]] inline float sum_row(const float*
     }
 }
 
-inline void rms_norm_generic(const float* x, const float* gain, float eps, std::size_t width, float* out) { rms_norm_row(x, gain, eps, width, out); }
+inline void rms_norm_generic(const float* x, const float* gain, float eps, std::size_t width, float* out) {
+    rms_norm_row(x, gain, eps, width, out);
+}
 inline void layer_norm_generic(const float* x, const float* gain, const float* bias, float eps, std::size_t width, float* out) {
     layer_norm_row(x, gain, bias, eps, width, out);
 }
 #if defined(__x86_64__)
-[[gnu::target("avx2,fma")]] inline void rms_norm_avx2(const float* x, const float* gain, float eps, std::size_t width, float* out) { rms_norm_row(x, gain, eps, width, out); }
-[[gnu::target("avx2,fma")]] inline void layer_norm_avx2(const float* x, const float* gain, const float* bias, float eps, std::size_t width, float* out) {
+[[gnu::target("avx2,fma")]] inline void rms_norm_avx2(const float* x, const float* gain, float eps, std::size_t width, float* out) {
+    rms_norm_row(x, gain, eps, width, out);
+}
+[[gnu::target("avx2,fma")]] inline void layer_norm_avx2(const float* x, const float* gain, const float* bias, float eps, std::size_t width,
+                                                        float* out) {
     layer_norm_row(x, gain, bias, eps, width, out);
 }
 #endif
@@ -70,7 +77,8 @@ inline void rms_norm_one(Isa isa, const float* x, const float* gain, float eps, 
 }
 
 // Calls f(row) for each row, on all threads where there is enough to do.
-template <class F> void each_row(Cpu& device, std::size_t rows, std::size_t width, F&& f) {
+template <class F>
+void each_row(Cpu& device, std::size_t rows, std::size_t width, F&& f) {
     const std::size_t grain = std::max<std::size_t>(1, 16384 / std::max<std::size_t>(width, 1));
     device.pool().split(rows, grain, [&](std::size_t begin, std::size_t end, unsigned) {
         for (std::size_t row = begin; row < end; ++row) f(row);
@@ -81,11 +89,13 @@ template <class F> void each_row(Cpu& device, std::size_t rows, std::size_t widt
 
 // x, out [rows, width], which may be the same; gain [width].
 inline void rms_norm(Cpu& device, const float* x, const float* gain, float eps, std::size_t rows, std::size_t width, float* out) {
-    detail::each_row(device, rows, width, [&](std::size_t row) { detail::rms_norm_one(device.isa(), x + row * width, gain, eps, width, out + row * width); });
+    detail::each_row(device, rows, width,
+                     [&](std::size_t row) { detail::rms_norm_one(device.isa(), x + row * width, gain, eps, width, out + row * width); });
 }
 
 // x, out [rows, width], which may be the same; gain, bias [width]; bias may be null.
-inline void layer_norm(Cpu& device, const float* x, const float* gain, const float* bias, float eps, std::size_t rows, std::size_t width, float* out) {
+inline void layer_norm(Cpu& device, const float* x, const float* gain, const float* bias, float eps, std::size_t rows, std::size_t width,
+                       float* out) {
     detail::each_row(device, rows, width, [&](std::size_t row) {
 #if defined(__x86_64__)
         if (device.isa() >= Isa::avx2) return detail::layer_norm_avx2(x + row * width, gain, bias, eps, width, out + row * width);

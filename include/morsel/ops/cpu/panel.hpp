@@ -31,7 +31,9 @@ struct QuantPanel {
     std::size_t scales = 0;  // of a block, after its codes
     constexpr std::size_t block() const { return codes + scales; }
     constexpr std::size_t head_at(std::size_t index) const { return index / 8 * (head + 8 * block()); }
-    constexpr std::size_t block_at(std::size_t index) const { return head == 0 ? index * block() : head_at(index) + head + index % 8 * block(); }
+    constexpr std::size_t block_at(std::size_t index) const {
+        return head == 0 ? index * block() : head_at(index) + head + index % 8 * block();
+    }
 };
 
 constexpr QuantPanel quant_panel(DType type) {
@@ -101,7 +103,8 @@ inline void pack_quantised_row(DType type, const std::byte* row, std::size_t k, 
     }
 }
 
-template <class T> void pack_plain_row(const std::byte* row, std::size_t stride, std::size_t k, std::size_t r, bool pairs, std::uint8_t* panel) {
+template <class T>
+void pack_plain_row(const std::byte* row, std::size_t stride, std::size_t k, std::size_t r, bool pairs, std::uint8_t* panel) {
     T* to = reinterpret_cast<T*>(panel);
     for (std::size_t i = 0; i < k; ++i) {
         const T value = load_as<T>(row + i * stride);
@@ -169,7 +172,8 @@ template <DType Type, std::size_t Rows>
         for (std::size_t r = 0; r < Rows; ++r) {
             const float d_of_row = half_to_float(d[r]);
             scale[0][r] = format.super ? d_of_row * static_cast<float>(static_cast<std::int8_t>(scales[first + r])) : d_of_row;
-            scale[1][r] = Type == DType::q6_k ? d_of_row * static_cast<float>(static_cast<std::int8_t>(scales[16 + first + r])) : scale[0][r];
+            scale[1][r] =
+                Type == DType::q6_k ? d_of_row * static_cast<float>(static_cast<std::int8_t>(scales[16 + first + r])) : scale[0][r];
             if constexpr (format.min_sign != 0)
                 min[r] = half_to_float(m[r]) * static_cast<float>(format.min_sign * (format.super ? scales[16 + first + r] : 1));
         }
@@ -194,7 +198,8 @@ template <DType Type, std::size_t Rows>
 }
 
 // Calls f.template operator()<Type>() for the panel type `type`.
-template <class F> [[gnu::always_inline]] inline void with_panel_type(DType type, F&& f) {
+template <class F>
+[[gnu::always_inline]] inline void with_panel_type(DType type, F&& f) {
     switch (type) {
         case DType::f32: return f.template operator()<DType::f32>();
         case DType::f16: return f.template operator()<DType::f16>();

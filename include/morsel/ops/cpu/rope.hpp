@@ -16,7 +16,7 @@ struct RopeTable<Cpu> {
     std::vector<float> inverse_frequency;  // [rotary_dim / 2]
     float scaling = 1;                     // longrope and yarn multiply cosine and sine by it
     std::size_t positions = 0;
-    std::vector<float> cosine_sine;        // [positions][2][rotary_dim / 2]
+    std::vector<float> cosine_sine;  // [positions][2][rotary_dim / 2]
 
     // Cosines, then sines, of one position: out [2][rotary_dim / 2].
     void compute(std::size_t position, float* out) const {
@@ -31,8 +31,10 @@ struct RopeTable<Cpu> {
 // inverse_frequency [rotary_dim / 2]; empty: no rotation. `positions`: how many to compute now.
 inline RopeTable<Cpu> make_rope_table(Cpu&, std::span<const float> inverse_frequency, float scaling = 1.0f, std::size_t positions = 2048) {
     const std::size_t half = inverse_frequency.size();
-    RopeTable<Cpu> table{{inverse_frequency.begin(), inverse_frequency.end()}, scaling, positions, std::vector<float>(positions * 2 * half)};
-    for (std::size_t position = 0; position < positions; ++position) table.compute(position, table.cosine_sine.data() + position * 2 * half);
+    RopeTable<Cpu> table{
+        {inverse_frequency.begin(), inverse_frequency.end()}, scaling, positions, std::vector<float>(positions * 2 * half)};
+    for (std::size_t position = 0; position < positions; ++position)
+        table.compute(position, table.cosine_sine.data() + position * 2 * half);
     return table;
 }
 
@@ -46,14 +48,22 @@ struct KvCache<Cpu> {
         CpuBuffer keys;            // [layers][n_kv_heads][capacity / 16][head_dim][16]
         CpuBuffer values;          // [layers][n_kv_heads][capacity][value_stride()]
     };
-    std::vector<Pages> pages;      // [slots]
+    std::vector<Pages> pages;  // [slots]
     std::size_t value_stride() const { return (head_dim + 15) / 16 * 16; }
 
     // Of one layer and head: [capacity / 16][head_dim][16], and [capacity][value_stride()].
-    float* keys(std::size_t layer, std::size_t slot, std::size_t head) { return pages[slot].keys.data() + (layer * n_kv_heads + head) * pages[slot].capacity * head_dim; }
-    float* values(std::size_t layer, std::size_t slot, std::size_t head) { return pages[slot].values.data() + (layer * n_kv_heads + head) * pages[slot].capacity * value_stride(); }
-    const float* keys(std::size_t layer, std::size_t slot, std::size_t head) const { return const_cast<KvCache*>(this)->keys(layer, slot, head); }
-    const float* values(std::size_t layer, std::size_t slot, std::size_t head) const { return const_cast<KvCache*>(this)->values(layer, slot, head); }
+    float* keys(std::size_t layer, std::size_t slot, std::size_t head) {
+        return pages[slot].keys.data() + (layer * n_kv_heads + head) * pages[slot].capacity * head_dim;
+    }
+    float* values(std::size_t layer, std::size_t slot, std::size_t head) {
+        return pages[slot].values.data() + (layer * n_kv_heads + head) * pages[slot].capacity * value_stride();
+    }
+    const float* keys(std::size_t layer, std::size_t slot, std::size_t head) const {
+        return const_cast<KvCache*>(this)->keys(layer, slot, head);
+    }
+    const float* values(std::size_t layer, std::size_t slot, std::size_t head) const {
+        return const_cast<KvCache*>(this)->values(layer, slot, head);
+    }
 
     // Makes room for `positions` of a slot, keeping what is there.
     void reserve(std::size_t slot, std::size_t positions) {
@@ -75,7 +85,8 @@ struct KvCache<Cpu> {
 };
 
 // A cache for `slots` sequences, with room for `capacity` positions each at first.
-inline KvCache<Cpu> make_kv_cache(Cpu&, std::size_t layers, std::size_t slots, std::size_t capacity, std::size_t n_kv_heads, std::size_t head_dim) {
+inline KvCache<Cpu> make_kv_cache(Cpu&, std::size_t layers, std::size_t slots, std::size_t capacity, std::size_t n_kv_heads,
+                                  std::size_t head_dim) {
     KvCache<Cpu> cache;
     cache.layers = layers, cache.slots = slots, cache.n_kv_heads = n_kv_heads, cache.head_dim = head_dim;
     cache.pages.resize(slots);

@@ -20,8 +20,10 @@ void dot_panel_generic(const std::uint8_t* panel, std::size_t blocks, const floa
     for (std::size_t b = 0; b < blocks; ++b) {
         alignas(64) float unpacked[32 * 16];
         const float* w = unpacked;
-        if constexpr (Type == DType::f32) w = reinterpret_cast<const float*>(panel) + b * 512;
-        else unpack_block<Type, 16>(panel, b, 0, unpacked);
+        if constexpr (Type == DType::f32)
+            w = reinterpret_cast<const float*>(panel) + b * 512;
+        else
+            unpack_block<Type, 16>(panel, b, 0, unpacked);
         for (std::size_t row = 0; row < Rows; ++row) {
             for (std::size_t k = 0; k < 32; ++k) {
                 const float factor = x[row * stride + b * 32 + k];
@@ -41,7 +43,8 @@ void dot_panel_generic(const std::uint8_t* panel, std::size_t blocks, const floa
 #endif
 
 template <DType Type, std::size_t Rows>
-[[gnu::target("avx2,fma,f16c")]] void dot_panel_avx2(const std::uint8_t* panel, std::size_t blocks, const float* x, std::size_t stride, float* out) {
+[[gnu::target("avx2,fma,f16c")]] void dot_panel_avx2(const std::uint8_t* panel, std::size_t blocks, const float* x, std::size_t stride,
+                                                     float* out) {
     alignas(64) float unpacked[32 * 16];
     for (std::size_t row = 0; row < Rows; ++row) {
         __m256 sum[4][2];
@@ -57,14 +60,18 @@ template <DType Type, std::size_t Rows>
                     for (std::size_t i = 0; i < 4; ++i) {  // pair i / 2, half i % 2 of the 16 rows
                         const __m256i pair = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at + i * 32));
                         const std::size_t c = i / 2 * 2, h = i % 2;
-                        sum[c][h] = _mm256_fmadd_ps(_mm256_set1_ps(factors[k + c]), _mm256_castsi256_ps(_mm256_slli_epi32(pair, 16)), sum[c][h]);
-                        sum[c + 1][h] = _mm256_fmadd_ps(_mm256_set1_ps(factors[k + c + 1]), _mm256_castsi256_ps(_mm256_and_si256(pair, high)), sum[c + 1][h]);
+                        sum[c][h] =
+                            _mm256_fmadd_ps(_mm256_set1_ps(factors[k + c]), _mm256_castsi256_ps(_mm256_slli_epi32(pair, 16)), sum[c][h]);
+                        sum[c + 1][h] = _mm256_fmadd_ps(_mm256_set1_ps(factors[k + c + 1]),
+                                                        _mm256_castsi256_ps(_mm256_and_si256(pair, high)), sum[c + 1][h]);
                     }
                 }
             } else {
                 const float* w = unpacked;
-                if constexpr (Type == DType::f32) w = reinterpret_cast<const float*>(panel) + b * 512;
-                else unpack_block<Type, 16>(panel, b, 0, unpacked);
+                if constexpr (Type == DType::f32)
+                    w = reinterpret_cast<const float*>(panel) + b * 512;
+                else
+                    unpack_block<Type, 16>(panel, b, 0, unpacked);
                 for (std::size_t k = 0; k < 32; k += 4) {
 #pragma GCC unroll 4
                     for (std::size_t c = 0; c < 4; ++c) {
@@ -76,13 +83,14 @@ template <DType Type, std::size_t Rows>
             }
         }
         for (std::size_t h = 0; h < 2; ++h)
-            _mm256_storeu_ps(out + row * 16 + h * 8, _mm256_add_ps(_mm256_add_ps(sum[0][h], sum[1][h]), _mm256_add_ps(sum[2][h], sum[3][h])));
+            _mm256_storeu_ps(out + row * 16 + h * 8,
+                             _mm256_add_ps(_mm256_add_ps(sum[0][h], sum[1][h]), _mm256_add_ps(sum[2][h], sum[3][h])));
     }
 }
 
 template <DType Type, std::size_t Rows>
-[[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]] void dot_panel_avx512(const std::uint8_t* panel, std::size_t blocks, const float* x,
-                                                                                       std::size_t stride, float* out) {
+[[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]] void dot_panel_avx512(const std::uint8_t* panel, std::size_t blocks,
+                                                                                          const float* x, std::size_t stride, float* out) {
     __m512 sum[Rows][4];
 #pragma GCC unroll 4
     for (std::size_t row = 0; row < Rows; ++row) {
@@ -97,17 +105,21 @@ template <DType Type, std::size_t Rows>
                 const __m512i first = _mm512_loadu_si512(at), second = _mm512_loadu_si512(at + 64);
                 const __m512i high = _mm512_set1_epi32(static_cast<int>(0xffff0000u));
                 const __m512 w[4] = {_mm512_castsi512_ps(_mm512_slli_epi32(first, 16)), _mm512_castsi512_ps(_mm512_and_si512(first, high)),
-                                     _mm512_castsi512_ps(_mm512_slli_epi32(second, 16)), _mm512_castsi512_ps(_mm512_and_si512(second, high))};
+                                     _mm512_castsi512_ps(_mm512_slli_epi32(second, 16)),
+                                     _mm512_castsi512_ps(_mm512_and_si512(second, high))};
 #pragma GCC unroll 4
                 for (std::size_t row = 0; row < Rows; ++row) {
 #pragma GCC unroll 4
-                    for (std::size_t c = 0; c < 4; ++c) sum[row][c] = _mm512_fmadd_ps(_mm512_set1_ps(x[row * stride + k + c]), w[c], sum[row][c]);
+                    for (std::size_t c = 0; c < 4; ++c)
+                        sum[row][c] = _mm512_fmadd_ps(_mm512_set1_ps(x[row * stride + k + c]), w[c], sum[row][c]);
                 }
             }
         } else {
             const float* w = unpacked;
-            if constexpr (Type == DType::f32) w = reinterpret_cast<const float*>(panel) + b * 512;
-            else unpack_block<Type, 16>(panel, b, 0, unpacked);
+            if constexpr (Type == DType::f32)
+                w = reinterpret_cast<const float*>(panel) + b * 512;
+            else
+                unpack_block<Type, 16>(panel, b, 0, unpacked);
             for (std::size_t k = 0; k < 32; k += 4) {
 #pragma GCC unroll 4
                 for (std::size_t c = 0; c < 4; ++c) {
@@ -124,16 +136,21 @@ template <DType Type, std::size_t Rows>
         _mm512_storeu_ps(out + row * 16, _mm512_add_ps(_mm512_add_ps(sum[row][0], sum[row][1]), _mm512_add_ps(sum[row][2], sum[row][3])));
 }
 
-[[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]] inline void finish_avx512(const Epilogue& epilogue, std::size_t column, std::size_t half,
-                                                                                         std::size_t count, std::size_t rows, float* y, float* up, float* out,
-                                                                                         std::size_t out_stride) {
-    if (count == 16) finish(epilogue, column, half, 16, rows, y, up, out, out_stride);
-    else finish(epilogue, column, half, count, rows, y, up, out, out_stride);
+[[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]] inline void finish_avx512(const Epilogue& epilogue, std::size_t column,
+                                                                                              std::size_t half, std::size_t count,
+                                                                                              std::size_t rows, float* y, float* up,
+                                                                                              float* out, std::size_t out_stride) {
+    if (count == 16)
+        finish(epilogue, column, half, 16, rows, y, up, out, out_stride);
+    else
+        finish(epilogue, column, half, count, rows, y, up, out, out_stride);
 }
-[[gnu::target("avx2,fma,f16c")]] inline void finish_avx2(const Epilogue& epilogue, std::size_t column, std::size_t half, std::size_t count, std::size_t rows,
-                                                         float* y, float* up, float* out, std::size_t out_stride) {
-    if (count == 16) finish(epilogue, column, half, 16, rows, y, up, out, out_stride);
-    else finish(epilogue, column, half, count, rows, y, up, out, out_stride);
+[[gnu::target("avx2,fma,f16c")]] inline void finish_avx2(const Epilogue& epilogue, std::size_t column, std::size_t half, std::size_t count,
+                                                         std::size_t rows, float* y, float* up, float* out, std::size_t out_stride) {
+    if (count == 16)
+        finish(epilogue, column, half, 16, rows, y, up, out, out_stride);
+    else
+        finish(epilogue, column, half, count, rows, y, up, out, out_stride);
 }
 
 #if defined(__GNUC__) && !defined(__clang__)
@@ -173,7 +190,8 @@ template <DType Type>
     for (std::size_t b = 0; b < blocks; ++b) unpack_block<Type, 16>(panel, b, 0, out + b * 512);
 }
 template <DType Type>
-[[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]] void widen_panel_avx512(const std::uint8_t* panel, std::size_t blocks, float* out) {
+[[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]] void widen_panel_avx512(const std::uint8_t* panel, std::size_t blocks,
+                                                                                            float* out) {
     for (std::size_t b = 0; b < blocks; ++b) unpack_block<Type, 16>(panel, b, 0, out + b * 512);
 }
 #endif
@@ -188,8 +206,8 @@ void widen_panel(Isa isa, const std::uint8_t* panel, std::size_t blocks, float* 
 }
 
 // `finish` compiled for `isa`.
-inline void finish_rows(Isa isa, const Epilogue& epilogue, std::size_t column, std::size_t half, std::size_t count, std::size_t rows, float* y, float* up,
-                        float* out, std::size_t out_stride) {
+inline void finish_rows(Isa isa, const Epilogue& epilogue, std::size_t column, std::size_t half, std::size_t count, std::size_t rows,
+                        float* y, float* up, float* out, std::size_t out_stride) {
 #if defined(__x86_64__)
     if (isa >= Isa::avx512) return finish_avx512(epilogue, column, half, count, rows, y, up, out, out_stride);
     if (isa == Isa::avx2) return finish_avx2(epilogue, column, half, count, rows, y, up, out, out_stride);

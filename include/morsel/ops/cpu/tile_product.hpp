@@ -55,7 +55,8 @@ template <DType Type, std::size_t Parts>
 // Activations as tiles: rows [begin, end), begin a multiple of 16, of x [rows, blocks · 32], to
 // out [rows / 16][blocks][Parts][16][32]; rows beyond `rows` are zero.
 template <std::size_t Parts>
-[[gnu::always_inline]] inline void to_tiles(const float* x, std::size_t rows, std::size_t begin, std::size_t end, std::size_t blocks, std::uint16_t* out) {
+[[gnu::always_inline]] inline void to_tiles(const float* x, std::size_t rows, std::size_t begin, std::size_t end, std::size_t blocks,
+                                            std::uint16_t* out) {
     for (std::size_t row = begin; row < end; ++row) {
         for (std::size_t b = 0; b < blocks; ++b) {
             std::uint16_t* to = out + (row / 16 * blocks + b) * Parts * tile_elements + row % 16 * 32;
@@ -79,16 +80,21 @@ struct TilePanel {
 
 #if defined(__x86_64__)
 
-[[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]] inline void to_tiles_avx512(const float* x, std::size_t rows, std::size_t begin, std::size_t end,
-                                                                                           std::size_t blocks, std::size_t parts, std::uint16_t* out) {
-    if (parts == 1) to_tiles<1>(x, rows, begin, end, blocks, out);
-    else if (parts == 2) to_tiles<2>(x, rows, begin, end, blocks, out);
-    else to_tiles<3>(x, rows, begin, end, blocks, out);
+[[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]] inline void to_tiles_avx512(const float* x, std::size_t rows,
+                                                                                                std::size_t begin, std::size_t end,
+                                                                                                std::size_t blocks, std::size_t parts,
+                                                                                                std::uint16_t* out) {
+    if (parts == 1)
+        to_tiles<1>(x, rows, begin, end, blocks, out);
+    else if (parts == 2)
+        to_tiles<2>(x, rows, begin, end, blocks, out);
+    else
+        to_tiles<3>(x, rows, begin, end, blocks, out);
 }
 
 template <DType Type>
-[[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]] void split_panel_avx512(const std::uint8_t* panel, std::size_t blocks, std::size_t parts,
-                                                                                      std::uint32_t* out) {
+[[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]] void split_panel_avx512(const std::uint8_t* panel, std::size_t blocks,
+                                                                                            std::size_t parts, std::uint32_t* out) {
     if (parts == 1) return split_panel<Type, 1>(panel, blocks, out);
     if (parts == 2) return split_panel<Type, 2>(panel, blocks, out);
     if constexpr (Type == DType::f32) split_panel<Type, 3>(panel, blocks, out);
@@ -110,8 +116,8 @@ template <DType Type>
 // Adds to (or where `begin` is 0, sets) y [2 panels][32][16] the products of blocks [begin, end). x: tiles [2][blocks][parts] of
 // 16 rows each, of which the second exists where TwoRows. Part i of x meets part j of the weights where i + j < parts.
 template <bool TwoRows>
-[[gnu::target("amx-tile,amx-bf16,avx512f")]] void multiply_tiles(const std::uint16_t* x, std::size_t parts, const TilePanel* panels, std::size_t blocks,
-                                                                 std::size_t begin, std::size_t end, float* y) {
+[[gnu::target("amx-tile,amx-bf16,avx512f")]] void multiply_tiles(const std::uint16_t* x, std::size_t parts, const TilePanel* panels,
+                                                                 std::size_t blocks, std::size_t begin, std::size_t end, float* y) {
     const auto* first = reinterpret_cast<const std::uint8_t*>(x);
     const std::uint8_t* second = first + blocks * parts * 1024;
     __asm__ volatile("" ::: "memory");  // the loads below are opaque to the compiler
@@ -133,10 +139,14 @@ template <bool TwoRows>
             const std::uint8_t* w0 = panels[0].part[j];
             const std::uint8_t* w1 = panels[1].part[j];
             if (w0 == nullptr && w1 == nullptr) break;
-            if (w0 != nullptr) _tile_loadd(6, w0 + b * 1024, 64);
-            else _tile_zero(6);
-            if (w1 != nullptr) _tile_loadd(7, w1 + b * 1024, 64);
-            else _tile_zero(7);
+            if (w0 != nullptr)
+                _tile_loadd(6, w0 + b * 1024, 64);
+            else
+                _tile_zero(6);
+            if (w1 != nullptr)
+                _tile_loadd(7, w1 + b * 1024, 64);
+            else
+                _tile_zero(7);
             for (std::size_t i = 0; i + j < parts; ++i) {
                 _tile_loadd(4, first + (b * parts + i) * 1024, 64);
                 _tile_dpbf16ps(0, 4, 6);
@@ -160,14 +170,16 @@ template <bool TwoRows>
 
 // The same of one part through vdpbf16ps, 8 rows at a time: machines with AVX-512 BF16 and no tiles.
 template <bool TwoRows>
-[[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")]] void multiply_bf16(const std::uint16_t* x, const TilePanel* panels, std::size_t blocks,
-                                                                                  std::size_t begin, std::size_t end, float* y) {
+[[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")]] void multiply_bf16(const std::uint16_t* x, const TilePanel* panels,
+                                                                                    std::size_t blocks, std::size_t begin, std::size_t end,
+                                                                                    float* y) {
     for (std::size_t from = 0; from < (TwoRows ? 32 : 16); from += 8) {
         __m512 sum[8][2];
 #pragma GCC unroll 8
         for (std::size_t r = 0; r < 8; ++r) {
 #pragma GCC unroll 2
-            for (std::size_t p = 0; p < 2; ++p) sum[r][p] = begin == 0 ? _mm512_setzero_ps() : _mm512_load_ps(y + p * 512 + (from + r) * 16);
+            for (std::size_t p = 0; p < 2; ++p)
+                sum[r][p] = begin == 0 ? _mm512_setzero_ps() : _mm512_load_ps(y + p * 512 + (from + r) * 16);
         }
         for (std::size_t b = begin; b < end; ++b) {
             const std::uint16_t* rows = x + (from / 16 * blocks + b) * tile_elements + from % 16 * 32;

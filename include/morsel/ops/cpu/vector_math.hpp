@@ -75,8 +75,9 @@ namespace morsel::detail {
 
 // What follows the product, for `rows` rows of 16 columns: y [rows][16] from matrix row `column` on, of which `count` exist;
 // where gated, `up` [rows][16] from matrix row `column + half`. out is the result's first row, out_stride floats a row.
-[[gnu::always_inline]] inline void finish(const Epilogue& epilogue, std::size_t column, std::size_t half, std::size_t count, std::size_t rows, float* __restrict y,
-                                          float* __restrict up, float* __restrict out, std::size_t out_stride) {
+[[gnu::always_inline]] inline void finish(const Epilogue& epilogue, std::size_t column, std::size_t half, std::size_t count,
+                                          std::size_t rows, float* __restrict y, float* __restrict up, float* __restrict out,
+                                          std::size_t out_stride) {
     const float* bias = epilogue.bias != nullptr ? epilogue.bias + column : nullptr;
     out += column;
     for (std::size_t row = 0; row < rows; ++row, y += 16, out += out_stride) {
