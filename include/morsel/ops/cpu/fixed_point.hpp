@@ -108,6 +108,7 @@ template <DType Type, std::size_t Rows>
             }
         }
         const std::uint8_t* scales = codes + sizes.codes;
+        for (std::size_t i = 0; i < sizes.block(); i += 64) prefetch(codes + i);
         __m512i low[Rows], middle[Rows], high[Rows];
         __m512 sum[Rows];  // Σ (code - zero) · x of the first half where there are two scales
 #pragma GCC unroll 4

@@ -102,6 +102,8 @@ template <DType Type, std::size_t Rows>
         if constexpr (Type == DType::bf16) {
             const std::uint8_t* at = panel + b * 1024;
             for (std::size_t k = 0; k < 32; k += 4, at += 128) {
+                prefetch(at);
+                prefetch(at + 64);
                 const __m512i first = _mm512_loadu_si512(at), second = _mm512_loadu_si512(at + 64);
                 const __m512i high = _mm512_set1_epi32(static_cast<int>(0xffff0000u));
                 const __m512 w[4] = {_mm512_castsi512_ps(_mm512_slli_epi32(first, 16)), _mm512_castsi512_ps(_mm512_and_si512(first, high)),
