@@ -25,10 +25,11 @@ struct Query {
 
 // Softmax of scale · scores over [begin, end) in place; zero elsewhere in [0, padded), a multiple of 16. Gives 1 / sum.
 [[gnu::always_inline]] inline float softmax(float* scores, std::size_t begin, std::size_t end, std::size_t padded, float scale) {
-    for (std::size_t t = 0; t < begin; ++t) scores[t] = -INFINITY;
-    for (std::size_t t = end; t < padded; ++t) scores[t] = -INFINITY;
+    constexpr float unseen = -1e30f;
+    for (std::size_t t = 0; t < begin; ++t) scores[t] = unseen;
+    for (std::size_t t = end; t < padded; ++t) scores[t] = unseen;
     float lane[16];
-    for (float& x : lane) x = -INFINITY;
+    for (float& x : lane) x = unseen;
     for (std::size_t t = 0; t < padded; t += 16) {
         for (std::size_t i = 0; i < 16; ++i) lane[i] = scores[t + i] > lane[i] ? scores[t + i] : lane[i];
     }

@@ -12,10 +12,14 @@
 
 namespace morsel::detail {
 
-// e^x; below -87 it stays at e^-87, above 88 at e^88. NaN stays NaN.
-[[gnu::always_inline]] inline float exponential(float x) {
-    x = x < -87.0f ? -87.0f : x;
-    x = x > 88.0f ? 88.0f : x;
+// e^x; below -87 it stays at e^-87, above 88 at e^88; NaN and infinities give NaN. The limits compare bits: as float comparisons
+// they became branches (jump threading, split paths), which kept g++ 12 from making vectors of the loops around.
+[[gnu::always_inline]] inline float exponential(float unlimited) {
+    std::uint32_t bits = std::bit_cast<std::uint32_t>(unlimited);
+    bits = bits < 0xc2ae0000u ? bits : 0xc2ae0000u;  // negative floats: further from zero is greater
+    std::int32_t limited = static_cast<std::int32_t>(bits);
+    limited = limited < 0x42b00000 ? limited : 0x42b00000;
+    const float x = std::bit_cast<float>(limited);
     const float shifted = x * 1.44269504f + 12582912.0f;  // 1.5 · 2^23: the sum's low bits are the rounded integer
     const float n = shifted - 12582912.0f;
     const float r = (x - n * 0.693359375f) - n * -2.12194440e-4f;
@@ -26,7 +30,7 @@ namespace morsel::detail {
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = p * (r * r) + r + 1.0f;
-    return p * std::bit_cast<float>((std::bit_cast<std::int32_t>(shifted) + (127 - 0x4b400000)) << 23);
+    return p * std::bit_cast<float>((std::bit_cast<std::int32_t>(shifted) + (127 - 0x4b400000)) << 23) + (unlimited - unlimited);
 }
 
 [[gnu::always_inline]] inline float sigmoid(float x) { return 1.0f / (1.0f + exponential(-x)); }
