@@ -190,6 +190,20 @@ TEST_CASE("values that are no numbers stay so, and tiny ones do no harm", "[ops]
     }
 }
 
+TEST_CASE("the exponential of the activations keeps to the true one", "[ops]") {
+    double worst = 0;
+    for (double x = -86.9; x < 88; x += 1.7e-3) {
+        const auto at = static_cast<float>(x);
+        worst = std::max(worst, std::abs(detail::exponential(at) / std::exp(static_cast<double>(at)) - 1));
+    }
+    CHECK(worst < 1.2e-7);
+    CHECK(detail::exponential(0.0f) == 1.0f);
+    CHECK(detail::exponential(-1e30f) < 2e-38f);
+    CHECK(detail::exponential(1e30f) > 1e38f);
+    CHECK(std::isnan(detail::exponential(std::numeric_limits<float>::quiet_NaN())));
+    CHECK(std::isnan(detail::exponential(-std::numeric_limits<float>::quiet_NaN())));
+}
+
 TEST_CASE("matrices that cannot be are refused", "[ops]") {
     Cpu device({.threads = 1});
     const Stored a = morsel_test::random_matrix(DType::f32, 4, 32, 1), b = morsel_test::random_matrix(DType::f32, 4, 33, 1),
