@@ -24,7 +24,7 @@ need_packages() {
         $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing
 }
 
-build_packages="g++ cmake ninja-build nlohmann-json3-dev libeigen3-dev libpcre2-dev catch2 libbenchmark-dev python3"
+build_packages="g++ cmake ninja-build nlohmann-json3-dev libeigen3-dev libpcre2-dev catch2 libbenchmark-dev python3 xz-utils"
 
 # configure PRESET [FLAG...]; uses ccache where it is installed.
 configure() {

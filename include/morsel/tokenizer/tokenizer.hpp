@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -17,6 +18,7 @@
 
 #include "morsel/core/error.hpp"
 #include "morsel/core/threads.hpp"
+#include "morsel/tokenizer/byte_level_encoder.hpp"
 #include "morsel/tokenizer/decoders.hpp"
 #include "morsel/tokenizer/encoding.hpp"
 #include "morsel/tokenizer/tokenizer_parts.hpp"
@@ -56,6 +58,7 @@ class Tokenizer {
             normalize(*parts_.normalizer, text);
             return text.text;
         });
+        if (const auto* bpe = std::get_if<Bpe>(&parts_.model)) byte_level_ = ByteLevelEncoder::create(*bpe, parts_.normalizer.has_value(), parts_.pre_tokenizer);
     }
 
     // Text of any bytes: what is no UTF-8 counts as U+FFFD, one for each maximal subpart (for SentencePiece: for each byte). Offsets
@@ -81,12 +84,8 @@ class Tokenizer {
         for (const PostProcessor& p : parts_.post_processors)
             if (const auto* t = std::get_if<TemplateProcessing>(&p)) wrap = t, ++templates;
         if (!template_only || templates > 1) return encode(text, options).ids;
-        const std::vector<Piece> pieces = run(text, options.parse_special_tokens);
         std::vector<TokenId> ids;
-        ids.reserve(pieces.size() + 2);
-        const auto append_text = [&] {
-            for (const Piece& piece : pieces) ids.push_back(piece.id);
-        };
+        const auto append_text = [&] { append_ids(text, options.parse_special_tokens, ids); };
         if (wrap == nullptr) return append_text(), ids;
         for (const TemplatePiece& piece : wrap->single) {
             if (piece.sequence) append_text();
@@ -198,6 +197,27 @@ class Tokenizer {
             throw Error("stride is larger than the room for tokens", {.key = "truncation.stride", .found = std::to_string(t.stride)});
     }
 
+    // Appends the ids of a text, with nothing added: by the fast encoder where there is one for this tokenizer, else out of run().
+    void append_ids(std::string_view text, bool parse_special, std::vector<TokenId>& ids) const {
+        if (!byte_level_ || text.size() > max_text_bytes || !unicode::is_valid_utf8(text)) {
+            for (const Piece& piece : run(text, parse_special)) ids.push_back(piece.id);
+            return;
+        }
+        const Bpe& model = std::get<Bpe>(parts_.model);
+        ids.reserve(ids.size() + text.size() / 4 + 8);
+        for (const AddedSplit& raw : parts_.added_tokens.split_raw(text, parse_special)) {
+            if (raw.token != nullptr) {
+                ids.push_back(raw.token->id);
+                continue;
+            }
+            const std::string_view section = text.substr(raw.begin, raw.end - raw.begin);
+            for (const AddedSplit& part : parts_.added_tokens.split_normalized(section, parse_special)) {
+                if (part.token != nullptr) ids.push_back(part.token->id);
+                else byte_level_->encode(model, section.substr(part.begin, part.end - part.begin), ids);
+            }
+        }
+    }
+
     // The tokens of a text, with nothing added.
     std::vector<Piece> run(std::string_view text, bool parse_special) const {
         if (text.size() > max_text_bytes) throw Error("the text is too long", {.expected = "at most 2 GiB", .found = std::to_string(text.size()) + " bytes"});
@@ -256,6 +276,7 @@ class Tokenizer {
     }
 
     TokenizerParts parts_;
+    std::shared_ptr<const ByteLevelEncoder> byte_level_;  // null where the pipeline is another
 };
 
 }  // namespace morsel

@@ -1,0 +1,87 @@
+// encode_ids has a fast way for byte-level BPE; it must give what encode, the plain pipeline, gives: on the reference's texts, on
+// random mixtures of scripts, spaces, contractions and added tokens, on bytes that are no UTF-8, and from many threads at once.
+#include <atomic>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "morsel/tokenizer.hpp"
+#include "support/catch.hpp"
+#include "support/gold_lines.hpp"
+#include "support/reference_data.hpp"
+
+using namespace morsel;
+using namespace morsel_test;
+
+namespace {
+
+// Every way of asking for ids, against the plain pipeline.
+bool same_ids(const Tokenizer& tokenizer, std::string_view text) {
+    for (const bool add_special : {true, false})
+        for (const bool parse_special : {true, false}) {
+            const EncodeOptions options{.add_special_tokens = add_special, .parse_special_tokens = parse_special};
+            if (tokenizer.encode_ids(text, options) != tokenizer.encode(text, options).ids) return false;
+        }
+    return true;
+}
+
+std::string random_text(std::mt19937& random, const Tokenizer& tokenizer) {
+    static const std::vector<std::string> parts = {" ", "  ", "\n", "\r\n", "\t", "\u00a0", "\u3000", "'s", "'LL", "'\u017f", "the", " The", "international", "ization",
+                                                   "antidisestablishmentarianism", "1", "23", "4567", "\u0663", "\u2167", "é", "e\u0301", "ß", "İ", "Ω", "я", "ह", "ी", "東京", "です",
+                                                   "한국", "📌", "👩‍🚀", ".", "...", "/", "_", "--", "{}", "();", "€", "\xff", "\xe4\xb8", "a", "b", "zz", "\u200b", "\ufeff"};
+    std::string text;
+    const auto& added = tokenizer.added_tokens();
+    for (std::size_t n = random() % 40; n > 0; --n) {
+        if (!added.empty() && random() % 20 == 0) text += added[random() % added.size()].content;
+        else if (random() % 30 == 0) text += std::string(1 + random() % 60, "ax 1\n-"[random() % 6]);
+        else text += parts[random() % parts.size()];
+    }
+    return text;
+}
+
+}  // namespace
+
+TEST_CASE("ids alone equal those of encodings on random text") {
+    std::vector<std::filesystem::path> paths = {test_data() / "tokenizers/byte_level.json", test_data() / "tiny-llm", test_data() / "tokenizers/byte_fallback.json",
+                                                test_data() / "tokenizers/wordpiece.json"};
+    for (const char* model : {"gpt2", "roberta-base"})
+        if (const auto path = reference_data(std::filesystem::path("models") / model)) paths.push_back(*path);
+    for (const auto& path : paths) {
+        const Tokenizer tokenizer = Tokenizer::from_pretrained(path);
+        std::mt19937 random(5);
+        for (int i = 0; i < 1500; ++i) {
+            const std::string text = random_text(random, tokenizer);
+            INFO(path.string() << ": " << text);
+            REQUIRE(same_ids(tokenizer, text));
+        }
+    }
+}
+
+TEST_CASE("ids alone equal those of encodings on the reference's texts") {
+    for (const char* model : {"gpt2", "roberta-base"}) {
+        const auto path = reference_data(std::filesystem::path("models") / model);
+        const auto lines = reference_data("gold/tokenizers/" + std::string(model) + ".jsonl.xz");
+        if (!path || !lines) return;
+        const Tokenizer tokenizer = Tokenizer::from_pretrained(*path);
+        for (const auto& line : gold_lines(*lines)) {
+            const std::string text = line.at("text").get<std::string>();
+            INFO(model << ": " << text);
+            REQUIRE(same_ids(tokenizer, text));
+        }
+    }
+}
+
+TEST_CASE("a tokenizer that learns while encoding is the same from many threads and when moved") {
+    Tokenizer original = Tokenizer::from_pretrained(test_data() / "tiny-llm");
+    const Tokenizer tokenizer = std::move(original);
+    std::mt19937 random(9);
+    std::vector<std::string> texts;
+    std::vector<std::vector<TokenId>> expected;
+    for (int i = 0; i < 200; ++i) texts.push_back(random_text(random, tokenizer)), expected.push_back(tokenizer.encode(texts.back()).ids);
+    ThreadPool pool(8);
+    std::atomic<int> wrong{0};
+    pool.run([&](unsigned) {
+        for (std::size_t i = 0; i < texts.size(); ++i) wrong += tokenizer.encode_ids(texts[i]) != expected[i];
+    });
+    CHECK(wrong == 0);
+}
