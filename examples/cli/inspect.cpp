@@ -8,6 +8,8 @@
 #include "morsel/formats/gguf.hpp"
 #include "morsel/formats/json.hpp"
 #include "morsel/formats/open_weights.hpp"
+#include "morsel/tokenizer.hpp"
+#include "tokenizer_options.hpp"
 
 namespace cli {
 namespace {
@@ -74,6 +76,20 @@ double cache_bytes_per_token(const TensorSource& source, const std::filesystem::
     return 2.0 * 4.0 * static_cast<double>(layers) * static_cast<double>(kv_heads) * static_cast<double>(head_dim);
 }
 
+// One line on the tokenizer beside the weights, or on why there is none.
+void print_tokenizer(const std::filesystem::path& path) {
+    try {
+        const Tokenizer tokenizer = Tokenizer::from_pretrained(path, tokenizer_options());
+        static constexpr const char* names[] = {"BPE", "WordPiece", "word level", "Unigram", "SentencePiece"};
+        std::printf("tokenizer: %s, %zu tokens, %zu of them added", names[tokenizer.parts().model.index()], tokenizer.vocab_size(), tokenizer.added_tokens().size());
+        for (const auto& [role, token] : {std::pair("bos", tokenizer.special_tokens().bos), std::pair("eos", tokenizer.special_tokens().eos)})
+            if (token) std::printf(", %s %s", role, one_line(*token).c_str());
+        std::printf("%s\n", tokenizer.chat_template().empty() ? "" : ", with a chat template");
+    } catch (const Error& error) {
+        std::printf("tokenizer: none (%s)\n", one_line(error.what(), 200).c_str());
+    }
+}
+
 int run_inspect(const Arguments& arguments) {
     const std::filesystem::path path = arguments.positional().front();
     const std::unique_ptr<TensorSource> source = open_weights(path);
@@ -93,7 +109,7 @@ int run_inspect(const Arguments& arguments) {
     }
 
     std::map<std::string_view, std::pair<std::size_t, double>> by_type;  // dtype → tensors, bytes
-    double bytes = 0, elements = 0, matrices = 0, vectors = 0;           // matrices, vectors: elements
+    double bytes = 0, elements = 0;
     const std::vector<std::string> names = source->names();
     int width = 20;
     for (const std::string& name : names) width = std::max(width, static_cast<int>(std::min<std::size_t>(name.size(), 72)));
@@ -108,14 +124,14 @@ int run_inspect(const Arguments& arguments) {
         auto& [tensors, type_bytes] = by_type[info.name];
         ++tensors, type_bytes += static_cast<double>(view.bytes.size());
         bytes += static_cast<double>(view.bytes.size()), elements += count;
-        (view.shape.size() >= 2 ? matrices : vectors) += count;
     }
     std::printf("\n%zu tensors, %.0f elements (%.1f M), %s in the file:", names.size(), elements, elements / 1e6, size_text(bytes).c_str());
     for (const auto& [type, sum] : by_type)
         std::printf(" %.*s %zu (%s)", static_cast<int>(type.size()), type.data(), sum.first, size_text(sum.second).c_str());
-    std::printf("\nin memory: %s with matrices as f32, %s as bf16", size_text(4 * elements).c_str(), size_text(2 * matrices + 4 * vectors).c_str());
+    std::printf("\nin memory: about %s, since weights keep their stored type", size_text(bytes).c_str());
     if (const double cache = cache_bytes_per_token(*source, path); cache > 0) std::printf("; key-value cache %s a token", size_text(cache).c_str());
     std::printf("\n");
+    print_tokenizer(path);
     return 0;
 }
 

@@ -153,4 +153,6 @@ TEST_CASE("inspect lists tensors") {
     CHECK(outcome.status == 0);
     CHECK(outcome.out.find("model.embed_tokens.weight") != std::string::npos);
     CHECK(outcome.out.find("F32") != std::string::npos);
+    CHECK(outcome.out.find("tokenizer: none") != std::string::npos);
+    CHECK(run("inspect " + model).out.find("tokenizer: BPE, 380 tokens, 3 of them added, bos <|im_start|>, eos <|im_end|>, with a chat template") != std::string::npos);
 }
