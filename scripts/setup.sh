@@ -26,10 +26,12 @@ need_packages() {
 
 build_packages="g++ cmake ninja-build nlohmann-json3-dev libeigen3-dev libpcre2-dev catch2 libbenchmark-dev python3 xz-utils"
 
-# configure PRESET [FLAG...]; uses ccache where it is installed.
+# configure PRESET [FLAG...]; uses ccache where it is installed. Warnings are errors under CI only: the compiler of a machine we have
+# not seen may know warnings that ours does not.
 configure() {
     preset=$1
     shift
+    [ -n "${CI:-}" ] || set -- "$@" -DMORSEL_WERROR=OFF
     if command -v ccache >/dev/null 2>&1; then set -- "$@" -DCMAKE_CXX_COMPILER_LAUNCHER=ccache; fi
     cmake --preset "$preset" "$@"
 }

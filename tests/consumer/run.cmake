@@ -14,7 +14,7 @@ if(KIND STREQUAL "find_package")
 else()
   set(where -DMORSEL_SOURCE_DIR=${SOURCE})
 endif()
-run(${CMAKE_COMMAND} -S ${SOURCE}/tests/consumer/${KIND} -B ${work} -G Ninja -DCMAKE_BUILD_TYPE=Debug "-DCMAKE_CXX_FLAGS=-Wall -Wextra -Werror" -DCMAKE_CXX_COMPILER=${COMPILER}
+run(${CMAKE_COMMAND} -S ${SOURCE}/examples/use-from-your-project/${KIND} -B ${work} -G Ninja -DCMAKE_BUILD_TYPE=Debug "-DCMAKE_CXX_FLAGS=-Wall -Wextra -Werror" -DCMAKE_CXX_COMPILER=${COMPILER}
     -DCMAKE_CXX_COMPILER_LAUNCHER=${LAUNCHER} ${where})
 run(${CMAKE_COMMAND} --build ${work})
 run(${work}/consumer)

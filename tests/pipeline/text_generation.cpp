@@ -48,6 +48,11 @@ TEST_CASE("generate gives what the reference's generate gives") {
     }
 }
 
+TEST_CASE("the file of weights stands for its directory") {
+    Generator lm = Generator::from_pretrained(test_data() / "tiny-llm/model.safetensors");
+    CHECK(lm.generate("A token is", {.max_new_tokens = 5}).ids == load().generate("A token is", {.max_new_tokens = 5}).ids);
+}
+
 TEST_CASE("chat renders the template, generates, and may keep its cache") {
     const Json chat = expected().at("chat");
     std::vector<ChatMessage> messages;

@@ -47,10 +47,11 @@ class TextGenerator {
   public:
     using Options = TextGeneratorOptions<D>;
 
-    // A directory as Hugging Face ships it, a GGUF file, or a directory with one. Throws Error.
+    // A directory as Hugging Face ships it, its file of weights, a GGUF file, or a directory with one. Throws Error.
     static TextGenerator from_pretrained(const std::filesystem::path& path, Options options = {}) {
         auto device = std::make_unique<D>(options.device);
-        auto tokenizer = std::make_shared<const Tokenizer>(Tokenizer::from_pretrained(path, options.tokenizer));
+        const bool weights_file = path.extension() == ".safetensors" || path.filename() == "model.safetensors.index.json";
+        auto tokenizer = std::make_shared<const Tokenizer>(Tokenizer::from_pretrained(weights_file ? path.parent_path() : path, options.tokenizer));
         LoadedDecoder<D> decoder = load_decoder(*device, path, options.progress);
         return TextGenerator(std::move(device), std::move(tokenizer), std::move(decoder));
     }
