@@ -51,7 +51,7 @@ class TextGenerator {
     static TextGenerator from_pretrained(const std::filesystem::path& path, Options options = {}) {
         auto device = std::make_unique<D>(options.device);
         const bool weights_file = path.extension() == ".safetensors" || path.filename() == "model.safetensors.index.json";
-        auto tokenizer = std::make_shared<const Tokenizer>(Tokenizer::from_pretrained(weights_file ? path.parent_path() : path, options.tokenizer));
+        auto tokenizer = std::make_shared<const Tokenizer>(Tokenizer::from_pretrained(weights_file ? std::filesystem::absolute(path).parent_path() : path, options.tokenizer));
         LoadedDecoder<D> decoder = load_decoder(*device, path, options.progress);
         return TextGenerator(std::move(device), std::move(tokenizer), std::move(decoder));
     }
