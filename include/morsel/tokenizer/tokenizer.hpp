@@ -78,12 +78,12 @@ class Tokenizer {
 
     // The ids alone. Equal to encode(text, options).ids.
     std::vector<TokenId> encode_ids(std::string_view text, const EncodeOptions& options = {}) const {
-        const bool template_only = parts_.post_processors.size() <= 3 && !options.text_pair && !options.truncation && !options.padding;
+        const bool one_text = !options.text_pair && !options.truncation && !options.padding;
         const TemplateProcessing* wrap = nullptr;
         std::size_t templates = 0;
         for (const PostProcessor& p : parts_.post_processors)
             if (const auto* t = std::get_if<TemplateProcessing>(&p)) wrap = t, ++templates;
-        if (!template_only || templates > 1) return encode(text, options).ids;
+        if (!one_text || templates > 1) return encode(text, options).ids;
         std::vector<TokenId> ids;
         const auto append_text = [&] { append_ids(text, options.parse_special_tokens, ids); };
         if (wrap == nullptr) return append_text(), ids;
