@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "morsel/tokenizer/bpe.hpp"
-#include "morsel/tokenizer/split_patterns.hpp"
+#include "morsel/tokenizer/models/bpe.hpp"
+#include "morsel/tokenizer/splitting/split_patterns.hpp"
 
 namespace {
 

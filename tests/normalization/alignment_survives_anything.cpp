@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "morsel/tokenizer/normalizers.hpp"
-#include "morsel/tokenizer/pre_tokenizers.hpp"
+#include "morsel/tokenizer/splitting/pre_tokenizers.hpp"
+#include "morsel/tokenizer/text/normalizers.hpp"
 
 using namespace morsel;
 

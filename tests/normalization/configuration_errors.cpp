@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include "morsel/tokenizer/normalizers.hpp"
-#include "morsel/tokenizer/pre_tokenizers.hpp"
+#include "morsel/tokenizer/splitting/pre_tokenizers.hpp"
+#include "morsel/tokenizer/text/normalizers.hpp"
 
 using namespace morsel;
 

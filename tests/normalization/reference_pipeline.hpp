@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "morsel/tokenizer/normalizers.hpp"
-#include "morsel/tokenizer/pre_tokenizers.hpp"
+#include "morsel/tokenizer/splitting/pre_tokenizers.hpp"
+#include "morsel/tokenizer/text/normalizers.hpp"
 
 namespace morsel::test {
 

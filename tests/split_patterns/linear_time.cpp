@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "morsel/tokenizer/pattern.hpp"
-#include "morsel/tokenizer/split_patterns.hpp"
+#include "morsel/tokenizer/splitting/pattern.hpp"
+#include "morsel/tokenizer/splitting/split_patterns.hpp"
 
 using namespace morsel;
 

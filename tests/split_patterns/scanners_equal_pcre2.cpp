@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "morsel/tokenizer/pattern.hpp"
 #include "morsel/tokenizer/pcre2.hpp"
+#include "morsel/tokenizer/splitting/pattern.hpp"
 
 using namespace morsel;
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "morsel/tokenizer/bpe.hpp"
+#include "morsel/tokenizer/models/bpe.hpp"
 #include "support/catch.hpp"
 
 using namespace morsel;

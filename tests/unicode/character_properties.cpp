@@ -1,7 +1,7 @@
 // Properties: single characters whose class Unicode states in words, and totals that Unicode publishes.
 #include "support/catch.hpp"
 
-#include "morsel/tokenizer/reference_classes.hpp"
+#include "morsel/tokenizer/text/reference_classes.hpp"
 #include "morsel/unicode/properties.hpp"
 
 using namespace morsel;

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "morsel/tokenizer/aligned_text.hpp"
+#include "morsel/tokenizer/text/aligned_text.hpp"
 #include "morsel/unicode/normalize.hpp"
 
 using namespace morsel;

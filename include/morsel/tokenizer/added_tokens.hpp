@@ -17,7 +17,7 @@
 #include "morsel/core/dtype.hpp"
 #include "morsel/core/error.hpp"
 #include "morsel/core/flat_map.hpp"
-#include "morsel/tokenizer/vocabulary.hpp"
+#include "morsel/tokenizer/models/vocabulary.hpp"
 #include "morsel/unicode/properties.hpp"
 #include "morsel/unicode/utf8.hpp"
 

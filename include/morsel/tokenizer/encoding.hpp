@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "morsel/core/dtype.hpp"
-#include "morsel/tokenizer/aligned_text.hpp"
+#include "morsel/tokenizer/text/aligned_text.hpp"
 
 namespace morsel {
 

@@ -7,12 +7,12 @@
 #include <utility>
 #include <vector>
 
-#include "morsel/tokenizer/load_gguf.hpp"
-#include "morsel/tokenizer/load_roles.hpp"
-#include "morsel/tokenizer/load_sentencepiece.hpp"
-#include "morsel/tokenizer/load_tokenizer_json.hpp"
-#include "morsel/tokenizer/load_vocab_merges.hpp"
-#include "morsel/tokenizer/load_vocab_txt.hpp"
+#include "morsel/tokenizer/loading/load_gguf.hpp"
+#include "morsel/tokenizer/loading/load_roles.hpp"
+#include "morsel/tokenizer/loading/load_sentencepiece.hpp"
+#include "morsel/tokenizer/loading/load_tokenizer_json.hpp"
+#include "morsel/tokenizer/loading/load_vocab_merges.hpp"
+#include "morsel/tokenizer/loading/load_vocab_txt.hpp"
 #include "morsel/tokenizer/tokenizer.hpp"
 
 namespace morsel {

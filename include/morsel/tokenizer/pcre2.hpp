@@ -17,8 +17,8 @@
 #include <string_view>
 
 #include "morsel/core/error.hpp"
-#include "morsel/tokenizer/oniguruma_syntax.hpp"
-#include "morsel/tokenizer/pattern.hpp"
+#include "morsel/tokenizer/splitting/oniguruma_syntax.hpp"
+#include "morsel/tokenizer/splitting/pattern.hpp"
 
 namespace morsel {
 

@@ -3,7 +3,7 @@
 #pragma once
 #include <string_view>
 
-#include "morsel/tokenizer/decoder_stream.hpp"
+#include "morsel/tokenizer/decoding/decoder_stream.hpp"
 #include "morsel/tokenizer/tokenizer.hpp"
 
 namespace morsel {

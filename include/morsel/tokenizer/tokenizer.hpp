@@ -18,9 +18,9 @@
 
 #include "morsel/core/error.hpp"
 #include "morsel/core/threads.hpp"
-#include "morsel/tokenizer/byte_level_encoder.hpp"
-#include "morsel/tokenizer/decoders.hpp"
+#include "morsel/tokenizer/decoding/decoders.hpp"
 #include "morsel/tokenizer/encoding.hpp"
+#include "morsel/tokenizer/fast/byte_level_encoder.hpp"
 #include "morsel/tokenizer/tokenizer_parts.hpp"
 
 namespace morsel {

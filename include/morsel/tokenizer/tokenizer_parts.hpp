@@ -7,12 +7,12 @@
 #include <unordered_map>
 
 #include "morsel/tokenizer/added_tokens.hpp"
-#include "morsel/tokenizer/decoders.hpp"
-#include "morsel/tokenizer/model.hpp"
-#include "morsel/tokenizer/normalizers.hpp"
+#include "morsel/tokenizer/decoding/decoders.hpp"
+#include "morsel/tokenizer/models/model.hpp"
 #include "morsel/tokenizer/padding.hpp"
 #include "morsel/tokenizer/post_processors.hpp"
-#include "morsel/tokenizer/pre_tokenizers.hpp"
+#include "morsel/tokenizer/splitting/pre_tokenizers.hpp"
+#include "morsel/tokenizer/text/normalizers.hpp"
 #include "morsel/tokenizer/truncation.hpp"
 
 namespace morsel {

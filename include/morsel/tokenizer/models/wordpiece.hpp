@@ -10,8 +10,8 @@
 #include <string_view>
 
 #include "morsel/core/error.hpp"
-#include "morsel/tokenizer/model_token.hpp"
-#include "morsel/tokenizer/vocabulary.hpp"
+#include "morsel/tokenizer/models/model_token.hpp"
+#include "morsel/tokenizer/models/vocabulary.hpp"
 #include "morsel/unicode/utf8.hpp"
 
 namespace morsel {

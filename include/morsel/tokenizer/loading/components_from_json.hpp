@@ -11,10 +11,10 @@
 
 #include "morsel/formats/json.hpp"
 #include "morsel/tokenizer/added_tokens.hpp"
-#include "morsel/tokenizer/decoders.hpp"
+#include "morsel/tokenizer/decoding/decoders.hpp"
 #include "morsel/tokenizer/padding.hpp"
 #include "morsel/tokenizer/post_processors.hpp"
-#include "morsel/tokenizer/pre_tokenizers.hpp"
+#include "morsel/tokenizer/splitting/pre_tokenizers.hpp"
 #include "morsel/tokenizer/truncation.hpp"
 
 namespace morsel {

@@ -18,10 +18,10 @@
 #include <vector>
 
 #include "morsel/core/flat_map.hpp"
-#include "morsel/tokenizer/bpe.hpp"
-#include "morsel/tokenizer/byte_level.hpp"
-#include "morsel/tokenizer/normalizers.hpp"
-#include "morsel/tokenizer/pre_tokenizers.hpp"
+#include "morsel/tokenizer/models/bpe.hpp"
+#include "morsel/tokenizer/splitting/pre_tokenizers.hpp"
+#include "morsel/tokenizer/text/byte_level.hpp"
+#include "morsel/tokenizer/text/normalizers.hpp"
 #include "morsel/unicode/utf8.hpp"
 
 namespace morsel {

@@ -12,10 +12,10 @@
 
 #include "morsel/core/error.hpp"
 #include "morsel/formats/json.hpp"
-#include "morsel/tokenizer/aligned_text.hpp"
-#include "morsel/tokenizer/byte_level.hpp"
-#include "morsel/tokenizer/pattern.hpp"
-#include "morsel/tokenizer/reference_classes.hpp"
+#include "morsel/tokenizer/splitting/pattern.hpp"
+#include "morsel/tokenizer/text/aligned_text.hpp"
+#include "morsel/tokenizer/text/byte_level.hpp"
+#include "morsel/tokenizer/text/reference_classes.hpp"
 #include "morsel/unicode/normalize.hpp"
 #include "morsel/unicode/properties.hpp"
 

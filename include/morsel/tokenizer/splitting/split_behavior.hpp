@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "morsel/tokenizer/aligned_text.hpp"
-#include "morsel/tokenizer/pattern.hpp"
+#include "morsel/tokenizer/splitting/pattern.hpp"
+#include "morsel/tokenizer/text/aligned_text.hpp"
 
 namespace morsel {
 

@@ -10,8 +10,8 @@
 #include <utility>
 
 #include "morsel/core/mapped_file.hpp"
-#include "morsel/tokenizer/components_from_json.hpp"
-#include "morsel/tokenizer/tokenizer_json_reader.hpp"
+#include "morsel/tokenizer/loading/components_from_json.hpp"
+#include "morsel/tokenizer/loading/tokenizer_json_reader.hpp"
 #include "morsel/tokenizer/tokenizer_parts.hpp"
 
 namespace morsel {

@@ -4,7 +4,7 @@
 #include <array>
 #include <cstdint>
 
-#include "morsel/tokenizer/aligned_text.hpp"
+#include "morsel/tokenizer/text/aligned_text.hpp"
 
 namespace morsel {
 

@@ -18,8 +18,8 @@
 
 #include "morsel/core/error.hpp"
 #include "morsel/core/flat_map.hpp"
-#include "morsel/tokenizer/model_token.hpp"
-#include "morsel/tokenizer/vocabulary.hpp"
+#include "morsel/tokenizer/models/model_token.hpp"
+#include "morsel/tokenizer/models/vocabulary.hpp"
 #include "morsel/unicode/utf8.hpp"
 
 namespace morsel {

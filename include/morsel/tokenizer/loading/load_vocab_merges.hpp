@@ -10,9 +10,9 @@
 #include <utility>
 
 #include "morsel/core/mapped_file.hpp"
-#include "morsel/tokenizer/components_from_json.hpp"
-#include "morsel/tokenizer/load_roles.hpp"
-#include "morsel/tokenizer/tokenizer_json_reader.hpp"
+#include "morsel/tokenizer/loading/components_from_json.hpp"
+#include "morsel/tokenizer/loading/load_roles.hpp"
+#include "morsel/tokenizer/loading/tokenizer_json_reader.hpp"
 #include "morsel/tokenizer/tokenizer_parts.hpp"
 
 namespace morsel {

@@ -11,7 +11,7 @@
 #include <variant>
 #include <vector>
 
-#include "morsel/tokenizer/decoders.hpp"
+#include "morsel/tokenizer/decoding/decoders.hpp"
 
 namespace morsel {
 

@@ -3,13 +3,13 @@
 #include <string_view>
 #include <variant>
 
-#include "morsel/tokenizer/bpe.hpp"
-#include "morsel/tokenizer/model_token.hpp"
-#include "morsel/tokenizer/sentencepiece.hpp"
-#include "morsel/tokenizer/unigram.hpp"
-#include "morsel/tokenizer/vocabulary.hpp"
-#include "morsel/tokenizer/word_level.hpp"
-#include "morsel/tokenizer/wordpiece.hpp"
+#include "morsel/tokenizer/models/bpe.hpp"
+#include "morsel/tokenizer/models/model_token.hpp"
+#include "morsel/tokenizer/models/sentencepiece.hpp"
+#include "morsel/tokenizer/models/unigram.hpp"
+#include "morsel/tokenizer/models/vocabulary.hpp"
+#include "morsel/tokenizer/models/word_level.hpp"
+#include "morsel/tokenizer/models/wordpiece.hpp"
 
 namespace morsel {
 

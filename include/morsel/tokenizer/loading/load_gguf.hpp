@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "morsel/formats/gguf.hpp"
-#include "morsel/tokenizer/components_from_json.hpp"
+#include "morsel/tokenizer/loading/components_from_json.hpp"
 #include "morsel/tokenizer/tokenizer_parts.hpp"
 
 namespace morsel {

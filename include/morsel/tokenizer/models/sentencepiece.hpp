@@ -17,10 +17,10 @@
 
 #include "morsel/core/error.hpp"
 #include "morsel/tokenizer/added_tokens.hpp"
-#include "morsel/tokenizer/aligned_text.hpp"
-#include "morsel/tokenizer/charsmap.hpp"
-#include "morsel/tokenizer/model_token.hpp"
-#include "morsel/tokenizer/vocabulary.hpp"
+#include "morsel/tokenizer/models/model_token.hpp"
+#include "morsel/tokenizer/models/vocabulary.hpp"
+#include "morsel/tokenizer/text/aligned_text.hpp"
+#include "morsel/tokenizer/text/charsmap.hpp"
 #include "morsel/unicode/utf8.hpp"
 
 namespace morsel {

@@ -14,8 +14,8 @@
 
 #include "morsel/core/error.hpp"
 #include "morsel/formats/json.hpp"
-#include "morsel/tokenizer/aligned_text.hpp"
-#include "morsel/tokenizer/split_patterns.hpp"
+#include "morsel/tokenizer/splitting/split_patterns.hpp"
+#include "morsel/tokenizer/text/aligned_text.hpp"
 #include "morsel/unicode/properties.hpp"
 
 namespace morsel {

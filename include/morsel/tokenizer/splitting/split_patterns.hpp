@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <string_view>
 
-#include "morsel/tokenizer/split_scanners.hpp"
+#include "morsel/tokenizer/splitting/split_scanners.hpp"
 
 namespace morsel {
 

@@ -15,7 +15,7 @@
 #include "morsel/core/dtype.hpp"
 #include "morsel/core/error.hpp"
 #include "morsel/formats/json.hpp"
-#include "morsel/tokenizer/vocabulary.hpp"
+#include "morsel/tokenizer/models/vocabulary.hpp"
 
 namespace morsel {
 

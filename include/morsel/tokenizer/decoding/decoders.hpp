@@ -12,8 +12,8 @@
 #include <variant>
 #include <vector>
 
-#include "morsel/tokenizer/byte_level.hpp"
-#include "morsel/tokenizer/pattern.hpp"
+#include "morsel/tokenizer/splitting/pattern.hpp"
+#include "morsel/tokenizer/text/byte_level.hpp"
 #include "morsel/unicode/utf8.hpp"
 
 namespace morsel {

@@ -10,8 +10,8 @@
 #include <utility>
 
 #include "morsel/core/mapped_file.hpp"
-#include "morsel/tokenizer/components_from_json.hpp"
-#include "morsel/tokenizer/load_roles.hpp"
+#include "morsel/tokenizer/loading/components_from_json.hpp"
+#include "morsel/tokenizer/loading/load_roles.hpp"
 #include "morsel/tokenizer/tokenizer_parts.hpp"
 
 namespace morsel {

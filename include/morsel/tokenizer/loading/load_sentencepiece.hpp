@@ -13,8 +13,8 @@
 #include "morsel/core/mapped_file.hpp"
 #include "morsel/formats/json.hpp"
 #include "morsel/formats/protobuf.hpp"
-#include "morsel/tokenizer/components_from_json.hpp"
-#include "morsel/tokenizer/load_roles.hpp"
+#include "morsel/tokenizer/loading/components_from_json.hpp"
+#include "morsel/tokenizer/loading/load_roles.hpp"
 #include "morsel/tokenizer/tokenizer_parts.hpp"
 
 namespace morsel {
