@@ -2,10 +2,10 @@
 // Programs that only tokenize include morsel/tokenizer.hpp, which needs neither Eigen nor the models.
 #pragma once
 
-#include "morsel/chat/chat_template.hpp"    // messages to a prompt
-#include "morsel/formats/open_weights.hpp"  // files to tensors
-#include "morsel/generation/generate.hpp"   // logits to ids
-#include "morsel/models/llama.hpp"          // ids to logits
-#include "morsel/ops/cpu.hpp"               // the CPU device
-#include "morsel/pipeline/text_generator.hpp"  // all of it, from a model directory
 #include "morsel/tokenizer.hpp"             // text to ids and back
+#include "morsel/formats/open_weights.hpp"  // files to tensors
+#include "morsel/ops/cpu.hpp"               // the CPU device
+#include "morsel/models/llama.hpp"          // ids to logits
+#include "morsel/generation/generate.hpp"   // logits to ids
+#include "morsel/chat/chat_template.hpp"    // messages to a prompt
+#include "morsel/pipeline/text_generator.hpp"  // all of it, from a model directory
