@@ -214,12 +214,23 @@ class Tokenizer {
 
     bool append_ids_fast(std::string_view text, bool parse_special, fast::Workspace& workspace) const {
         const AddedTokens& added = parts_.added_tokens;
+        const auto plain = [this](std::string_view unit, std::vector<TokenId>& ids) {
+            AlignedText section = aligned(unit);
+            if (parts_.normalizer) normalize(*parts_.normalizer, section);
+            std::vector<AlignedText> pieces;
+            pieces.push_back(std::move(section));
+            if (parts_.pre_tokenizer) pre_tokenize(*parts_.pre_tokenizer, pieces);
+            ModelTokens tokens;
+            for (const AlignedText& piece : pieces)
+                if (!piece.text.empty()) tokenize(parts_.model, piece.text, tokens);
+            for (const ModelToken& token : tokens) ids.push_back(token.id);
+        };
         return added.for_each_raw(text, parse_special, [&](const AddedSplit& raw) {
             if (raw.token != nullptr) return workspace.ids.push_back(raw.token->id), true;
             const std::string_view section = text.substr(raw.begin, raw.end - raw.begin);
             return added.for_each_normalized(section, parse_special, [&](const AddedSplit& part) {
                 if (part.token != nullptr) return workspace.ids.push_back(part.token->id), true;
-                return fast_->encode(parts_, section.substr(part.begin, part.end - part.begin), workspace);
+                return fast_->encode(parts_, section.substr(part.begin, part.end - part.begin), raw.begin + part.begin, workspace, plain);
             });
         });
     }

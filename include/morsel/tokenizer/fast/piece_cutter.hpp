@@ -1,15 +1,19 @@
 // Cuts a text into the pieces of a split pattern, some 4 KB at a time: the first half of the fast way from text to ids
 // (word_encoder.hpp is the other). Known patterns are cut by bit masks (character_masks.hpp, piece_starts.hpp), any other scanner is
 // called piece by piece. Nothing but borders comes out: the pieces are bytes of the text.
+// Runs of ideographs may be cut once more, between characters that no token holds side by side (token_pairs.hpp).
 #pragma once
 #include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <string_view>
+#include <utility>
 
 #include "morsel/tokenizer/fast/piece_starts.hpp"
+#include "morsel/tokenizer/fast/token_pairs.hpp"
 #include "morsel/tokenizer/splitting/split_patterns.hpp"
 #include "morsel/unicode/utf8.hpp"
 
@@ -32,6 +36,12 @@ struct Pieces {
     const char* text = nullptr;
     std::size_t count = 0;  // 0: no UTF-8
     std::size_t bytes = 0;  // of all pieces together
+};
+
+// How to cut.
+struct CutRule {
+    SplitScanner scanner = {};
+    std::shared_ptr<const TokenPairs> pairs = {};  // null: no cuts but those of the scanner
 };
 
 namespace detail {
@@ -82,8 +92,23 @@ inline Pieces one_piece(const SplitScanner& scanner, std::string_view text, CutS
     return {text.data(), 1, end};
 }
 
+// Adds cuts between letters of three bytes, from U+3000 to U+9FFF, that no token holds side by side.
+inline void cut_ideographs(const TokenPairs& pairs, const char* text, std::size_t words, CutSpace& space) noexcept {
+    std::uint64_t before = 0;
+    for (std::size_t w = 0; w < words; ++w) {
+        const CharacterMasks& m = space.masks[w];
+        const std::uint64_t inside = m.letter & ~m.inner & after(m.inner, before);  // begins right behind a character of several bytes
+        before = m.inner;
+        for (std::uint64_t left = inside & ~space.bits[w]; left != 0; left &= left - 1) {
+            const char* at = text + 64 * w + std::countr_zero(left);
+            if (static_cast<unsigned char>(*at) - 0xE3u > 6) continue;
+            if (!pairs.may_meet(at)) space.bits[w] |= left & (~left + 1);
+        }
+    }
+}
+
 // `Rule` has static members rules (MaskRules) and starts(text, masks, words, space).
-template <class Rule> Pieces cut_by_masks(const SplitScanner& scanner, std::string_view text, CutSpace& space) noexcept {
+template <class Rule> Pieces cut_by_masks(const CutRule& rule, std::string_view text, CutSpace& space) noexcept {
     const bool last = text.size() <= last_chunk_bytes;
     const std::size_t words = last ? (text.size() + 63) / 64 : chunk_bytes / 64;
     if (last) {
@@ -97,25 +122,26 @@ template <class Rule> Pieces cut_by_masks(const SplitScanner& scanner, std::stri
         m.rest &= (std::uint64_t{1} << left) - 1;
     }
     Rule::starts(text, space.masks, words, space);
+    if (rule.pairs) cut_ideographs(*rule.pairs, text.data(), words, space);
     if (last) {
         const std::size_t count = positions(space.bits, words, space.starts);
         space.starts[count] = static_cast<std::uint32_t>(text.size());
         return {text.data(), count, text.size()};
     }
     const std::size_t end = last_sure_start(space, words);
-    if (end == 0) return one_piece(scanner, text, space);
+    if (end == 0) return one_piece(rule.scanner, text, space);
     space.bits[end / 64] &= (std::uint64_t{1} << (end % 64)) - 1;
     const std::size_t count = positions(space.bits, end / 64 + 1, space.starts);
     space.starts[count] = static_cast<std::uint32_t>(end);
     return {text.data(), count, end};
 }
 
-inline Pieces cut_by_scanner(const SplitScanner& scanner, std::string_view text, CutSpace& space) noexcept {
+inline Pieces cut_by_scanner(const CutRule& rule, std::string_view text, CutSpace& space) noexcept {
     const std::size_t limit = std::min(text.size(), chunk_bytes);
     std::size_t count = 0, at = 0;
     while (at < limit && (at + 16 <= text.size() || text.size() <= last_chunk_bytes)) {
         space.starts[count++] = static_cast<std::uint32_t>(at);
-        at = scanner.next(text, at);
+        at = rule.scanner.next(text, at);
         if (at >= std::size_t{1} << 32) return {};
     }
     space.starts[count] = static_cast<std::uint32_t>(at);
@@ -149,8 +175,11 @@ template <bool contractions, int max_digits> struct O200kRule {
 
 class PieceCutter {
   public:
+    using Cut = Pieces (*)(const CutRule&, std::string_view, CutSpace&) noexcept;
+
     PieceCutter() = default;
-    explicit PieceCutter(const SplitScanner& scanner) noexcept : scanner_(scanner), cut_(&detail::cut_by_scanner) {
+    PieceCutter(CutRule rule, Cut cut) noexcept : rule_(std::move(rule)), cut_(cut) {}
+    explicit PieceCutter(const SplitScanner& scanner, std::shared_ptr<const TokenPairs> pairs = {}) noexcept : rule_{scanner, std::move(pairs)}, cut_(&detail::cut_by_scanner) {
         const auto is = [&](const SplitScanner& known) { return scanner.next == known.next; };
         using namespace detail;
         if (is(split::gpt2)) cut_ = &cut_by_masks<Gpt2Rule<false>>;
@@ -164,11 +193,11 @@ class PieceCutter {
     }
 
     // The pieces from `begin` < text.size() on, which must be the beginning of one. Gives count 0 where the text is no UTF-8.
-    Pieces cut(std::string_view text, std::size_t begin, CutSpace& space) const noexcept { return cut_(scanner_, text.substr(begin), space); }
+    Pieces cut(std::string_view text, std::size_t begin, CutSpace& space) const noexcept { return cut_(rule_, text.substr(begin), space); }
 
   private:
-    SplitScanner scanner_ = {};
-    Pieces (*cut_)(const SplitScanner&, std::string_view, CutSpace&) noexcept = nullptr;
+    CutRule rule_ = {};
+    Cut cut_ = nullptr;
 };
 
 }  // namespace morsel::fast
