@@ -116,7 +116,14 @@ TEST_CASE("a trace ends in what encoding gives") {
                     for (const ModelToken& token : tokens) ids.push_back(token.id);
                 };
                 if (const auto* bpe = std::get_if<Bpe>(&tokenizer.parts().model)) add(trace(*bpe, word).tokens());
-                if (const auto* wordpiece = std::get_if<WordPiece>(&tokenizer.parts().model)) add(trace(*wordpiece, word).tokens);
+                if (const auto* wordpiece = std::get_if<WordPiece>(&tokenizer.parts().model)) {
+                    const WordPieceTrace steps = trace(*wordpiece, word);
+                    add(steps.tokens);
+                    ModelTokens found;
+                    for (const WordPieceStep& step : steps.steps)
+                        if (step.token) found.push_back(*step.token);
+                    if (!steps.too_long && steps.steps.back().token) CHECK(found == steps.tokens);
+                }
                 if (const auto* unigram = std::get_if<Unigram>(&tokenizer.parts().model)) {
                     const UnigramTrace steps = trace(*unigram, word);
                     add(steps.tokens);
