@@ -83,25 +83,29 @@ template <MaskRules rules> inline std::uint64_t classify_ascii_plain(const char*
 }
 
 template <MaskRules rules> [[gnu::always_inline]] inline std::uint64_t classify_ascii(const char* text, CharacterMasks& m) noexcept {
+    CharacterMasks found;  // in registers
     std::uint64_t high = 0, white = 0;
-    m = {};
+#pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) {
         const __m128i v = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text + 16 * i));
         high |= bits(v, i);
-        m.letter |= bits(in_range(_mm_or_si128(v, _mm_set1_epi8(0x20)), 'a', 26), i);
-        m.number |= bits(in_range(v, '0', 10), i);
-        m.space |= bits(equals(v, ' '), i);
+        found.letter |= bits(in_range(_mm_or_si128(v, _mm_set1_epi8(0x20)), 'a', 26), i);
+        found.number |= bits(in_range(v, '0', 10), i);
+        found.space |= bits(equals(v, ' '), i);
         white |= bits(in_range(v, '\t', 5), i);
-        m.newline |= bits(_mm_or_si128(equals(v, '\n'), equals(v, '\r')), i);
-        m.apostrophe |= bits(equals(v, '\''), i);
-        m.inner |= bits(_mm_cmpgt_epi8(_mm_set1_epi8(-64), v), i);
+        found.newline |= bits(_mm_or_si128(equals(v, '\n'), equals(v, '\r')), i);
+        found.apostrophe |= bits(equals(v, '\''), i);
         if constexpr (rules.cases) {
-            m.slash |= bits(equals(v, '/'), i);
-            m.upper |= bits(in_range(v, 'A', 26), i);
+            found.slash |= bits(equals(v, '/'), i);
+            found.upper |= bits(in_range(v, 'A', 26), i);
         }
     }
-    m.blank = m.space | (white & ~m.newline);
-    m.rest = ~(high | m.letter | m.number | m.blank | m.newline);
+    if (high != 0)
+        for (int i = 0; i < 4; ++i)
+            found.inner |= bits(_mm_cmpgt_epi8(_mm_set1_epi8(-64), _mm_loadu_si128(reinterpret_cast<const __m128i*>(text + 16 * i))), i);
+    found.blank = found.space | (white & ~found.newline);
+    found.rest = ~(high | found.letter | found.number | found.blank | found.newline);
+    m = found;
     return high;
 }
 #else

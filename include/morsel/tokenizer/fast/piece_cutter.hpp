@@ -20,7 +20,7 @@ inline constexpr std::size_t last_chunk_bytes = 4096;  // a text of at most so m
 
 // What cutting needs to write to; 32 KB.
 struct CutSpace {
-    std::uint32_t starts[last_chunk_bytes + 8];  // bytes, from Pieces::text on
+    std::uint32_t starts[last_chunk_bytes + 16];  // bytes, from Pieces::text on
     std::uint64_t bits[last_chunk_bytes / 64 + 2], suspects[last_chunk_bytes / 64 + 2];
     CharacterMasks masks[last_chunk_bytes / 64 + 1];
     char last[last_chunk_bytes + 64];  // the end of a text, with zeros behind it
@@ -36,11 +36,27 @@ struct Pieces {
 
 namespace detail {
 
-// The place of every set bit.
+// The place of every set bit; up to 7 numbers more are written. Eight at a time, because the end of a loop that goes once for every
+// bit is guessed wrong for every word.
 [[gnu::always_inline]] inline std::size_t positions(const std::uint64_t* bits, std::size_t words, std::uint32_t* out) noexcept {
     std::uint32_t* const begin = out;
-    for (std::size_t w = 0; w < words; ++w)
-        for (std::uint64_t left = bits[w]; left != 0; left &= left - 1) *out++ = static_cast<std::uint32_t>(64 * w) + static_cast<std::uint32_t>(std::countr_zero(left));
+    for (std::size_t w = 0; w < words; ++w) {
+        std::uint64_t left = bits[w];
+        if (left == 0) continue;
+        const auto base = static_cast<std::uint32_t>(64 * w);
+        std::uint64_t count = left - (left >> 1 & 0x5555555555555555u);
+        count = (count & 0x3333333333333333u) + (count >> 2 & 0x3333333333333333u);
+        count = ((count + (count >> 4)) & 0x0f0f0f0f0f0f0f0fu) * 0x0101010101010101u >> 56;
+        std::uint32_t* at = out;
+        do {
+#pragma GCC unroll 8
+            for (int i = 0; i < 8; ++i) {
+                *at++ = base + static_cast<std::uint32_t>(std::countr_zero(left | std::uint64_t{1} << 63));
+                left &= left - 1;
+            }
+        } while (left != 0);
+        out += count;
+    }
     return static_cast<std::size_t>(out - begin);
 }
 

@@ -2,12 +2,14 @@
 // line. "Word" is whatever stretch of text an encoder may treat by itself (word_encoder.hpp). Whole words are the keys, never hashes
 // of them alone, so a hit is exact. Not shared between threads; workspace_pool.hpp lends one to each call.
 //
-//   short words, at most 15 bytes:  line of 64 bytes = 2 slots of { key 16 bytes | 3 ids | count }, the home line and three more probed
-//   long words:                     { hash, place } → the arena, where bytes and ids lie one after another
+//   at most 15 bytes and 3 ids:  line of 64 bytes = 2 slots of { key 16 bytes | 3 ids | count }, the home line and three more probed
+//   others:                      { hash, place } → the arena, where bytes and ids lie one after another
 //
 // Bounded: when the budget is used up, short words replace each other in their home line, and the arena begins anew.
 #pragma once
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -17,13 +19,20 @@
 #include <string_view>
 #include <vector>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include "morsel/core/dtype.hpp"
 #include "morsel/core/flat_map.hpp"
 
 namespace morsel::fast {
 
 // A word of at most 15 bytes, zero-padded, its length in the last byte. No word has length 0, so all zeros is no key.
-struct WordKey {
+struct alignas(16) WordKey {
     std::uint64_t low = 0, high = 0;
     friend bool operator==(const WordKey&, const WordKey&) = default;
 };
@@ -31,29 +40,44 @@ inline constexpr std::size_t short_word = 15;  // bytes
 
 namespace detail {
 
-struct KeyMasks {
-    std::uint64_t low[17] = {}, high[17] = {}, length[17] = {};
+// By length: which bytes of a key count, and the length in its place. Row 16, a longer word: a key that no word has.
+struct KeyRow {
+    WordKey bytes = {}, length = {};
 };
-inline constexpr KeyMasks key_masks = [] {
-    KeyMasks m;
+inline constexpr std::array<KeyRow, 17> key_rows = [] {
+    std::array<KeyRow, 17> rows;
     for (std::size_t n = 0; n <= 16; ++n) {
-        m.low[n] = n >= 8 ? ~std::uint64_t{0} : (std::uint64_t{1} << (8 * n)) - 1;
-        m.high[n] = n <= 8 ? 0 : (std::uint64_t{1} << (8 * (n - 8))) - 1;
-        m.length[n] = std::uint64_t{n} << 56;
+        for (std::size_t i = 0; n <= short_word && i < n; ++i) (i < 8 ? rows[n].bytes.low : rows[n].bytes.high) |= std::uint64_t{0xff} << (8 * (i % 8));
+        rows[n].length.high = std::uint64_t{n} << 56;
     }
-    m.low[16] = m.high[16] = 0;  // a longer word: a key that no word has
-    return m;
+    return rows;
 }();
 
 }  // namespace detail
 
 // The key of `length` bytes at `text`, of which 16 must be readable. For length > 15 a key that is in no table.
 [[gnu::always_inline]] inline WordKey word_key(const char* text, std::size_t length) noexcept {
-    std::uint64_t low, high;
-    std::memcpy(&low, text, 8);
-    std::memcpy(&high, text + 8, 8);
-    const std::size_t row = std::min<std::size_t>(length, 16);
-    return {low & detail::key_masks.low[row], (high & detail::key_masks.high[row]) | detail::key_masks.length[row]};
+    const detail::KeyRow& row = detail::key_rows[length < 16 ? length : 16];
+    WordKey key;
+#if defined(__SSE2__)
+    const __m128i bytes = _mm_and_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(text)), _mm_load_si128(reinterpret_cast<const __m128i*>(&row.bytes)));
+    _mm_store_si128(reinterpret_cast<__m128i*>(&key), _mm_or_si128(bytes, _mm_load_si128(reinterpret_cast<const __m128i*>(&row.length))));
+#else
+    std::memcpy(&key, text, 16);
+    key.low &= row.bytes.low;
+    key.high = (key.high & row.bytes.high) | row.length.high;
+#endif
+    return key;
+}
+
+// 65536 where the keys are equal, else another number below that has no such bit.
+[[gnu::always_inline]] inline unsigned same_key(const WordKey& a, const WordKey& b) noexcept {
+#if defined(__SSE2__)
+    const __m128i equal = _mm_cmpeq_epi8(_mm_load_si128(reinterpret_cast<const __m128i*>(&a)), _mm_load_si128(reinterpret_cast<const __m128i*>(&b)));
+    return static_cast<unsigned>(_mm_movemask_epi8(equal)) + 1;
+#else
+    return static_cast<unsigned>(a == b) << 16;
+#endif
 }
 
 class WordCache {
@@ -62,35 +86,42 @@ class WordCache {
 
     struct Slot {
         WordKey key = {};
-        TokenId ids[inline_ids] = {};  // of more than three: ids[0] is their place in the arena
-        std::uint32_t count = 0;       // ids
+        TokenId ids[inline_ids] = {};
+        std::uint32_t count = 0;  // ids
     };
     struct alignas(64) Line {
         Slot slots[2];
     };
 
     // `budget`: bytes that the tables may take, at least 1 MiB.
-    explicit WordCache(std::size_t budget) : seed_(HashSeed::random()), budget_(std::max<std::size_t>(budget, std::size_t{1} << 20)) { reset(); }
-
-    [[gnu::always_inline]] std::uint64_t hash(const WordKey& key) const noexcept {
-        return morsel::detail::folded_product(key.low ^ seed_.first, key.high ^ seed_.second);
+    explicit WordCache(std::size_t budget) : seed_(HashSeed::random()), budget_(std::max<std::size_t>(budget, std::size_t{1} << 20)) {
+        seed_.first |= 1;
+        reset();
     }
-    [[gnu::always_inline]] const Line& line(std::uint64_t hash) const noexcept { return lines_[hash & line_mask_]; }
-    std::uint64_t hash(std::string_view word) const noexcept { return hash_of(word, seed_); }
-    void prefetch_long(std::uint64_t hash) const noexcept { __builtin_prefetch(&long_slots_[hash & long_mask_]); }
 
-    // Where a short word lies that its home line does not hold; null where it is unknown.
-    const Slot* find_displaced(const WordKey& key, std::uint64_t hash) const noexcept {
+    // Another number whenever homes have changed.
+    unsigned version() const noexcept { return version_; }
+    // Byte offset of a key's home line. Two multiplications by secret odd numbers; the upper bits depend on every bit of the key.
+    [[gnu::always_inline]] std::size_t home(const WordKey& key) const noexcept { return ((key.low * seed_.first + key.high * seed_.second) >> shift_) * sizeof(Line); }
+    [[gnu::always_inline]] const Line& line(std::size_t home) const noexcept { return *reinterpret_cast<const Line*>(reinterpret_cast<const char*>(lines_.get()) + home); }
+
+    // Where a short word of at most three ids lies; null where it is unknown.
+    const Slot* find(const WordKey& key, std::size_t home) const noexcept {
         for (std::size_t i = 0; i < probes; ++i)
-            for (const Slot& slot : lines_[(hash + i) & line_mask_].slots)
+            for (const Slot& slot : lines_[(home / sizeof(Line) + i) & line_mask_].slots)
                 if (slot.key == key) return &slot;
         return nullptr;
     }
-    // The ids of a slot. Valid until the next insert.
-    std::span<const TokenId> ids(const Slot& slot) const noexcept {
-        return slot.count <= inline_ids ? std::span(slot.ids, slot.count) : std::span(arena_.data() + slot.ids[0], slot.count);
+    void insert(const WordKey& key, std::span<const TokenId> ids) {
+        if (used_ > line_mask_ && 2 * (line_mask_ + 1) * sizeof(Line) <= budget_ / 2) grow();
+        Slot slot{key, {}, static_cast<std::uint32_t>(ids.size())};
+        std::copy(ids.begin(), ids.end(), slot.ids);
+        used_ += place(slot);
     }
-    // The ids of a word of more than 15 bytes; a null span where it is unknown.
+
+    // The other words: longer, or of more ids.
+    std::uint64_t hash(std::string_view word) const noexcept { return hash_of(word, seed_); }
+    // Their ids, or a null span where the word is unknown. Valid until the next insert.
     std::span<const TokenId> find_long(std::string_view word, std::uint64_t hash) const noexcept {
         const auto tag = static_cast<std::uint32_t>(hash >> 32);
         for (std::size_t at = hash & long_mask_;; at = (at + 1) & long_mask_) {
@@ -101,15 +132,6 @@ class WordCache {
             if (*entry == word.size() && std::memcmp(entry + 1, word.data(), word.size()) == 0)
                 return {entry + 1 + words_of(word.size()), slot.count - 1};
         }
-    }
-
-    void insert(const WordKey& key, std::uint64_t hash, std::span<const TokenId> ids) {
-        if (arena_.size() * sizeof(TokenId) > budget_ / 2) reset();
-        Slot slot{key, {}, static_cast<std::uint32_t>(ids.size())};
-        if (ids.size() <= inline_ids) std::copy(ids.begin(), ids.end(), slot.ids);
-        else slot.ids[0] = static_cast<TokenId>(arena_.size()), arena_.insert(arena_.end(), ids.begin(), ids.end());
-        if (used_ > line_mask_ && 2 * (line_mask_ + 1) * sizeof(Line) <= budget_ / 2) grow();
-        used_ += place(slot, hash);
     }
     void insert_long(std::string_view word, std::uint64_t hash, std::span<const TokenId> ids) {
         const std::size_t need = 1 + words_of(word.size()) + ids.size();
@@ -131,14 +153,16 @@ class WordCache {
     }
 
   private:
-    static constexpr std::size_t probes = 4;  // lines
+    static constexpr std::size_t probes = 4;                          // lines
+    static constexpr std::size_t page = std::size_t{2} << 20;  // a huge one
     struct LongSlot {
         std::uint32_t tag = 0, low = 0;  // the hash, upper and lower half
         std::uint32_t place = 0;         // in the arena: length, bytes, ids
         std::uint32_t count = 0;         // ids and one; 0: free
     };
     struct Free {
-        void operator()(Line* lines) const noexcept { ::operator delete[](lines, std::align_val_t{alignof(Line)}); }
+        std::size_t alignment = alignof(Line);
+        void operator()(Line* lines) const noexcept { ::operator delete[](lines, std::align_val_t{alignment}); }
     };
 
     static std::size_t words_of(std::size_t bytes) noexcept { return (bytes + sizeof(TokenId) - 1) / sizeof(TokenId); }
@@ -151,27 +175,35 @@ class WordCache {
         arena_.clear();
     }
     void make_lines(std::size_t count) {
-        auto* memory = static_cast<Line*>(::operator new[](count * sizeof(Line), std::align_val_t{alignof(Line)}));
+        const std::size_t bytes = count * sizeof(Line);
+        const std::size_t alignment = bytes >= page ? page : alignof(Line);
+        auto* memory = static_cast<Line*>(::operator new[](bytes, std::align_val_t{alignment}));
+#if defined(__linux__)
+        if (bytes >= page) static_cast<void>(madvise(memory, bytes, MADV_HUGEPAGE));  // every probe is another page: XX % faster
+#endif
         std::uninitialized_default_construct_n(memory, count);
-        lines_.reset(memory);
+        lines_ = {memory, Free{alignment}};
         line_mask_ = count - 1;
+        shift_ = 64 - std::countr_zero(count);
+        ++version_;
     }
     // Gives 1 where a free slot was taken, 0 where another word was replaced.
-    std::size_t place(const Slot& slot, std::uint64_t hash) noexcept {
+    std::size_t place(const Slot& slot) noexcept {
+        const std::size_t home_line = home(slot.key) / sizeof(Line);
         for (std::size_t i = 0; i < probes; ++i)
-            for (Slot& candidate : lines_[(hash + i) & line_mask_].slots)
+            for (Slot& candidate : lines_[(home_line + i) & line_mask_].slots)
                 if (candidate.key == WordKey{}) return candidate = slot, 1;
-        lines_[hash & line_mask_].slots[hash >> 63] = slot;
+        lines_[home_line].slots[slot.key.low & 1] = slot;
         return 0;
     }
     void grow() {
         const std::size_t count = line_mask_ + 1;
-        const std::unique_ptr<Line[], Free> old(lines_.release());
-        make_lines(4 * count);
+        const auto old = std::move(lines_);
+        make_lines(2 * count);
         used_ = 0;
         for (std::size_t i = 0; i < count; ++i)
             for (const Slot& slot : old[i].slots)
-                if (slot.key != WordKey{}) used_ += place(slot, hash(slot.key));
+                if (slot.key != WordKey{}) used_ += place(slot);
     }
     void place_long(const LongSlot& slot) noexcept {
         std::size_t at = slot.low & long_mask_;
@@ -179,7 +211,7 @@ class WordCache {
         long_slots_[at] = slot;
     }
     void grow_long() {
-        std::vector<LongSlot> old(4 * long_slots_.size());
+        std::vector<LongSlot> old(2 * long_slots_.size());
         old.swap(long_slots_);
         long_mask_ = long_slots_.size() - 1;
         for (const LongSlot& slot : old)
@@ -188,8 +220,10 @@ class WordCache {
 
     HashSeed seed_;
     std::size_t budget_;
-    std::unique_ptr<Line[], Free> lines_;
+    std::unique_ptr<Line[], Free> lines_ = {nullptr, Free{}};
     std::size_t line_mask_ = 0, used_ = 0;  // lines − 1; short words
+    int shift_ = 0;                         // of a hash to a line
+    unsigned version_ = 0;
     std::vector<LongSlot> long_slots_;
     std::size_t long_mask_ = 0, long_used_ = 0;
     std::vector<TokenId> arena_;
