@@ -115,3 +115,13 @@ TEST_CASE("a tokenizer that learns while encoding is the same from many threads 
     });
     CHECK(wrong == 0);
 }
+
+TEST_CASE("a byte that is no text is not swallowed with the white space before a token") {
+    AddedTokens added;
+    added.add({.content = "<m>", .lstrip = true}, Vocabulary());
+    added.finish([](std::string_view content) { return std::string(content); });
+    const auto splits = added.split_raw("a \u3000\x85<m>");
+    REQUIRE(splits.size() == 2);
+    CHECK(splits[1].begin == 6);
+    CHECK(added.split_raw("a \u3000<m>")[1].begin == 1);
+}
