@@ -64,7 +64,7 @@ class FastEncoder {
                     const Bpe& model = std::get<Bpe>(parts.model);
                     if (model.ignore_merges)
                         if (const auto id = whole_word(model, word)) return ids.push_back(*id);
-                    merger_.encode(model, word, workspace.merge, ids);
+                    merger_.encode(word, workspace.merge, ids);
                 });
             case Kind::spaced:
                 return encode_by(section, workspace, [&](std::string_view unit, std::vector<TokenId>& ids) {
