@@ -2,5 +2,6 @@
 #pragma once
 #include "morsel/tokenizer/encoding.hpp"
 #include "morsel/tokenizer/from_pretrained.hpp"
+#include "morsel/tokenizer/saving/save_tokenizer.hpp"
 #include "morsel/tokenizer/stream_decoder.hpp"
 #include "morsel/tokenizer/tokenizer.hpp"

@@ -97,6 +97,13 @@ template <class Value> class FlatMap {
         return slot.key == key ? &slot.value : nullptr;
     }
 
+    // f(key, value) for every entry, in no particular order.
+    template <class F> void for_each(F&& f) const {
+        if (of_empty_key_) f(empty_key, *of_empty_key_);
+        for (const Slot& slot : slots_)
+            if (slot.key != empty_key) f(slot.key, slot.value);
+    }
+
   private:
     // Marks a free slot; the one value that is stored under this key lives outside of the slots.
     static constexpr std::uint64_t empty_key = std::numeric_limits<std::uint64_t>::max();
