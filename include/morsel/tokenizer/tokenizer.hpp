@@ -21,6 +21,7 @@
 #include "morsel/tokenizer/decoding/decoders.hpp"
 #include "morsel/tokenizer/encoding.hpp"
 #include "morsel/tokenizer/fast/byte_level_encoder.hpp"
+#include "morsel/tokenizer/special_tokens_in_text.hpp"
 #include "morsel/tokenizer/tokenizer_parts.hpp"
 
 namespace morsel {
@@ -28,7 +29,7 @@ namespace morsel {
 struct EncodeOptions {
     bool add_special_tokens = true;                   // what the post-processor adds: [CLS], <s>
     std::optional<std::string_view> text_pair = {};   // a second text
-    bool parse_special_tokens = true;                 // false: "<|end|>" in the text is text (a guard against injection)
+    SpecialTokensInText special_tokens_in_text = SpecialTokensInText::parse;  // "<|end|>" in the text: its id, text, or an Error
     std::optional<Truncation> truncation = {};
     std::optional<Padding> padding = {};
 };
@@ -62,7 +63,8 @@ class Tokenizer {
     }
 
     // Text of any bytes: what is no UTF-8 counts as U+FFFD, one for each maximal subpart (for SentencePiece: for each byte). Offsets
-    // name bytes of `text`. Throws Error where truncation or padding cannot be done, or the model lacks a token for unknown text.
+    // name bytes of `text`. Throws Error where truncation or padding cannot be done, the model lacks a token for unknown text, or the text
+    // has special tokens that the options refuse.
     Encoding encode(std::string_view text, const EncodeOptions& options = {}) const {
         const std::size_t added = options.add_special_tokens ? count_added_tokens(parts_.post_processors, options.text_pair.has_value()) : 0;
         if (options.truncation) check(*options.truncation, options.add_special_tokens ? count_added_tokens(parts_.post_processors, false) : 0, added);
@@ -85,7 +87,8 @@ class Tokenizer {
             if (const auto* t = std::get_if<TemplateProcessing>(&p)) wrap = t, ++templates;
         if (!one_text || templates > 1) return encode(text, options).ids;
         std::vector<TokenId> ids;
-        const auto append_text = [&] { append_ids(text, options.parse_special_tokens, ids); };
+        const bool parse_special = parse_special_tokens(text, options);
+        const auto append_text = [&] { append_ids(text, parse_special, ids); };
         if (wrap == nullptr) return append_text(), ids;
         for (const TemplatePiece& piece : wrap->single) {
             if (piece.sequence) append_text();
@@ -197,6 +200,12 @@ class Tokenizer {
             throw Error("stride is larger than the room for tokens", {.key = "truncation.stride", .found = std::to_string(t.stride)});
     }
 
+    // Whether special tokens are to be looked for. Throws Error where they are refused and there is one.
+    bool parse_special_tokens(std::string_view text, const EncodeOptions& options) const {
+        if (options.special_tokens_in_text == SpecialTokensInText::refuse) refuse_special_tokens(parts_, text);
+        return options.special_tokens_in_text == SpecialTokensInText::parse;
+    }
+
     // Appends the ids of a text, with nothing added: by the fast encoder where there is one for this tokenizer, else out of run().
     void append_ids(std::string_view text, bool parse_special, std::vector<TokenId>& ids) const {
         if (!byte_level_ || text.size() > max_text_bytes || !unicode::is_valid_utf8(text)) {
@@ -258,7 +267,7 @@ class Tokenizer {
     }
 
     Encoding sequence(std::string_view text, std::uint32_t type, const EncodeOptions& options) const {
-        const std::vector<Piece> pieces = run(text, options.parse_special_tokens);
+        const std::vector<Piece> pieces = run(text, parse_special_tokens(text, options));
         const std::size_t n = pieces.size();
         Encoding e;
         e.ids.reserve(n), e.tokens.reserve(n), e.offsets.reserve(n), e.word_ids.reserve(n);
