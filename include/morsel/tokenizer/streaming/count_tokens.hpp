@@ -11,6 +11,7 @@
 
 #include "morsel/core/error.hpp"
 #include "morsel/tokenizer/streaming/incremental_encoder.hpp"
+#include "morsel/tokenizer/streaming/stable_cuts.hpp"
 #include "morsel/tokenizer/tokenizer.hpp"
 
 namespace morsel {
@@ -54,9 +55,15 @@ inline std::size_t truncate_to_tokens(const Tokenizer& tokenizer, std::string_vi
     EncodeOptions plain = options;
     plain.add_special_tokens = false;
 
-    // Text that is certain to hold more than enough tokens; the first part of it encodes as it does in the whole.
-    std::size_t known = std::min(text.size(), std::max<std::size_t>(room, 64) * 8);
-    while (known < text.size() && count_tokens_up_to(tokenizer, text.substr(0, known), room + 64, plain)) known = std::min(text.size(), known * 2);
+    // The first part of the text that holds more than enough tokens and encodes as it does in the whole; without such, the whole.
+    std::size_t known = text.size();
+    const StableCuts cuts(tokenizer.parts());
+    for (std::size_t size = std::max<std::size_t>(room, 256) * 8; cuts.possible() && size < text.size(); size *= 2) {
+        const auto cut = cuts.last(text, size / 2, size);
+        if (!cut || count_tokens_up_to(tokenizer, text.substr(0, *cut), room, plain)) continue;
+        known = *cut;
+        break;
+    }
     if (known == text.size() && count_tokens_up_to(tokenizer, text, room, plain)) return text.size();
     const Encoding encoding = tokenizer.encode(text.substr(0, known), plain);
     const std::size_t n = encoding.size();

@@ -36,12 +36,11 @@ class StableCuts {
             if (token.lstrip || token.rstrip || text.find(mark) != text.npos || has_white_space(text)) return;
             normalized_tokens = true;
         }
-        if (by_characters(parts)) return void(every_ = true);
-        if (structural(parts)) return void(punctuation_ = punctuation_ && !normalized_tokens);
-        if (!normalized_tokens) by_pairs(parts);
+        if (structural(parts)) punctuation_ = punctuation_ && !normalized_tokens;
+        else if (!normalized_tokens) by_pairs(parts);
     }
 
-    bool possible() const noexcept { return space_ || punctuation_ || pairs_ || every_; }
+    bool possible() const noexcept { return space_ || punctuation_ || pairs_; }
 
     // The last cut in [from, to] of this text, which may go on; from > 0. Looks at each character from `to` down until it finds one.
     std::optional<std::size_t> last(std::string_view text, std::size_t from, std::size_t to) const {
@@ -75,8 +74,6 @@ class StableCuts {
     }
 
     // ---- what the parts allow
-    static bool by_characters(const TokenizerParts&) { return false; }
-
     // A replacement that a single space between other characters bounds.
     static bool is_local(const ReplaceNormalizer& n) {
         if (n.content.empty() || unicode::is_white_space(unicode::decode(n.content, 0).value) ||
@@ -175,6 +172,7 @@ class StableCuts {
                 if (const PieceType type = pieces->types[id]; type == PieceType::normal || type == PieceType::unused) add_pairs(text);
             });
             vocabulary_ = &pieces->vocabulary;
+            unknown_ = pieces->unk_id;
         } else {
             return;
         }
@@ -196,12 +194,11 @@ class StableCuts {
         const auto lead = static_cast<unsigned char>(text[cut]);
         if ((lead & 0xC0) == 0x80) return false;
         const bool ascii_word = (lead >= 'a' && lead <= 'z') || (lead >= 'A' && lead <= 'Z') || (lead >= '0' && lead <= '9');
-        if (ascii_word && !every_) return false;  // seldom a cut, and this is most of the text
+        if (ascii_word) return false;  // seldom a cut, and this is most of the text
         const unicode::CodePoint next = unicode::decode(text, cut);
         const std::size_t before = unicode::previous_start(text, cut);
         const unicode::CodePoint previous = unicode::decode(text, before);
         if (!next.valid || !previous.valid || before + previous.size != cut) return false;
-        if (every_) return true;
         if (pairs_) return is_pair_cut(text, cut, previous.value, next.value);
         if (next.value == ' ') {
             const unicode::CodePoint after = unicode::decode(text, cut + 1);
@@ -223,7 +220,8 @@ class StableCuts {
     bool together(char32_t a, char32_t b) const noexcept { return together_.find(pack_pair(a, b)) != nullptr; }
     bool known(char32_t c) const noexcept {
         char bytes[4];
-        return vocabulary_->id({bytes, unicode::encode(c, bytes)}).has_value();
+        const auto id = vocabulary_->id({bytes, unicode::encode(c, bytes)});
+        return id && id != unknown_;
     }
 
     // Marks that every pre-tokenizer above parts from a letter before them. No apostrophe: it may belong to the word.
@@ -236,10 +234,11 @@ class StableCuts {
 
     const AddedTokens* added_;
     const Vocabulary* vocabulary_ = nullptr;  // for pairs
+    std::optional<TokenId> unknown_ = {};
     FlatMap<Present> together_;               // pairs of characters that stand side by side in what merges make
     char32_t space_character_ = U' ';         // what a space becomes
     Prefix prefix_ = Prefix::none;
-    bool space_ = false, punctuation_ = false, pairs_ = false, every_ = false;
+    bool space_ = false, punctuation_ = false, pairs_ = false;
     bool changes_letters_ = false;
 };
 
