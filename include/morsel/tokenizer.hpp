@@ -2,6 +2,7 @@
 #pragma once
 #include "morsel/tokenizer/encoding.hpp"
 #include "morsel/tokenizer/from_pretrained.hpp"
+#include "morsel/tokenizer/loading/word_vocabulary.hpp"
 #include "morsel/tokenizer/offset_units.hpp"
 #include "morsel/tokenizer/saving/save_tokenizer.hpp"
 #include "morsel/tokenizer/special_tokens_in_text.hpp"

@@ -88,7 +88,7 @@ TEST_CASE("a text in parts has the ids of the whole at any time") {
     for (const auto& [name, tokenizer] : families()) {
         CAPTURE(name);
         std::size_t settled = 0, bytes = 0;
-        for (int i = 0; i < 150; ++i) {
+        for (int i = 0; i < 60; ++i) {
             const std::string text = random_text(random, tokenizer, i % 2 == 0);
             const EncodeOptions options{.add_special_tokens = i % 3 != 0, .special_tokens_in_text = i % 5 == 0 ? SpecialTokensInText::plain_text : SpecialTokensInText::parse};
             IncrementalEncoder encoder(tokenizer, options);
@@ -119,7 +119,7 @@ TEST_CASE("only the last section of ordinary text is encoded again") {
         CAPTURE(name);
         IncrementalEncoder encoder(tokenizer);
         std::size_t longest = 0;
-        for (int i = 0; i < 3000; ++i) {
+        for (int i = 0; i < 100; ++i) {
             encoder.append("A token is a small chunk of text, and a tokenizer cuts text into tokens. ");
             longest = std::max(longest, encoder.text_bytes() - encoder.stable_bytes());
         }
@@ -131,10 +131,10 @@ TEST_CASE("counts are sizes of encodings, and stop at a limit") {
     std::mt19937 random(12);
     for (const auto& [name, tokenizer] : families()) {
         CAPTURE(name);
-        for (int i = 0; i < 40; ++i) {
+        for (int i = 0; i < 17; ++i) {
             std::string text = random_text(random, tokenizer, i % 2 == 0);
-            if (i % 8 == 0)
-                while (text.size() < 70000) text += random_text(random, tokenizer, i % 16 == 0);  // several sections
+            if (i == 16)
+                while (text.size() < 40000) text += random_text(random, tokenizer, true);  // several sections
             const EncodeOptions options{.add_special_tokens = i % 3 != 0};
             const std::size_t size = tokenizer.encode(text, options).size();
             CHECK(count_tokens(tokenizer, text, options) == size);
@@ -149,10 +149,10 @@ TEST_CASE("a cut text has no more tokens than allowed, and is no shorter than it
     std::mt19937 random(13);
     for (const auto& [name, tokenizer] : families()) {
         CAPTURE(name);
-        for (int i = 0; i < 40; ++i) {
+        for (int i = 0; i < 33; ++i) {
             std::string text = random_text(random, tokenizer, i % 2 == 0);
-            if (i % 8 == 0)
-                while (text.size() < 40000) text += random_text(random, tokenizer, true);
+            if (i == 32)
+                while (text.size() < 20000) text += random_text(random, tokenizer, true);
             const EncodeOptions options{.add_special_tokens = i % 3 != 0};
             const Encoding whole = tokenizer.encode(text, options);
             const std::size_t specials = tokenizer.encode("", options).size();
@@ -173,12 +173,12 @@ TEST_CASE("a cut text has no more tokens than allowed, and is no shorter than it
                 furthest = std::max(furthest, span.end);
                 bool clean = true;
                 for (std::size_t j = k + 1; j < std::min(whole.size(), k + 40); ++j) clean = clean && (whole.special_tokens_mask[j] == 1 || whole.offsets[j].begin >= furthest);
-                if (furthest > cut && clean && tokenizer.encode_ids(std::string_view(text).substr(0, furthest), options).size() <= limit && k < limit) later_fits = true;
+                if (i < 32 && furthest > cut && clean && k < limit && tokenizer.encode_ids(std::string_view(text).substr(0, furthest), options).size() <= limit) later_fits = true;
                 if (furthest > cut + 200) break;
             }
             CHECK(is_end);
             CHECK(!inside);
-            if (name.find("nigram") == name.npos && name.find("ieces") == name.npos && name.find("iece") == name.npos) CHECK(!later_fits);
+            if (name.find("nigram") == name.npos && name.find("iece") == name.npos) CHECK(!later_fits);  // BPE: no retries
         }
     }
 }
@@ -189,22 +189,23 @@ TEST_CASE("a file is encoded block by block") {
     for (const auto& [name, tokenizer] : families()) {
         CAPTURE(name);
         std::string text;
-        while (text.size() < 60000) text += random_text(random, tokenizer, random() % 4 != 0);
+        while (text.size() < 20000) text += random_text(random, tokenizer, random() % 4 != 0);
         std::vector<TokenId> ids;
         std::size_t at = 0, calls = 0;
         const auto read = [&](std::span<char> buffer) {
-            const std::size_t size = std::min({buffer.size(), text.size() - at, std::size_t{1} + random() % 5000});
+            const std::size_t size = std::min({buffer.size(), text.size() - at, std::size_t{1} + random() % 2000});
             std::copy_n(text.data() + at, size, buffer.data());
             return at += size, size;
         };
         const auto take = [&](std::span<const TokenId> part) { return ids.insert(ids.end(), part.begin(), part.end()), ++calls, true; };
-        CHECK(encode_stream(tokenizer, read, take) == ids.size());
+        const std::uint64_t count = encode_stream(tokenizer, read, take);
+        CHECK(count == ids.size());
         REQUIRE(ids == tokenizer.encode_ids(text));
         if (name != "sentencepiece_rules") CHECK(calls > 5);
     }
     const Tokenizer tokenizer(parts_of("byte_level.json"));
     std::string text;
-    while (text.size() < 3 * encode_block_bytes) text += random_text(random, tokenizer, true);
+    while (text.size() < encode_block_bytes * 3 / 2) text += random_text(random, tokenizer, true);
     std::ofstream(path, std::ios::binary) << text;
     std::vector<TokenId> ids;
     encode_file(tokenizer, path, [&](std::span<const TokenId> part) { return ids.insert(ids.end(), part.begin(), part.end()), true; });
@@ -222,8 +223,8 @@ TEST_CASE("special tokens in a text are parsed, taken as text, or refused with t
     const std::string text = "word [MASK] a <s> b";  // only <s> is special
     const auto ids = [&](SpecialTokensInText in_text) { return tokenizer.encode_ids(text, {.special_tokens_in_text = in_text}); };
     const TokenId special = *tokenizer.token_to_id("<s>");
-    CHECK(std::count(ids(SpecialTokensInText::parse).begin(), ids(SpecialTokensInText::parse).end(), special) == 2);  // and the one in front
-    const auto plain = ids(SpecialTokensInText::plain_text);
+    const auto parsed = ids(SpecialTokensInText::parse), plain = ids(SpecialTokensInText::plain_text);
+    CHECK(std::count(parsed.begin(), parsed.end(), special) == 2);  // and the one in front
     CHECK(std::count(plain.begin(), plain.end(), special) == 1);
     const auto refused = [&](auto&& encode, const std::string& token, std::size_t offset) {
         try {
@@ -248,5 +249,5 @@ TEST_CASE("special tokens in a text are parsed, taken as text, or refused with t
     // Normalized and stripping ones: the place is that of the token in the text as it was given.
     TokenizerParts parts = parts_of("wordpiece.json");
     parts.added_tokens.add({.content = "Stop", .lstrip = true, .normalized = true, .special = true}, vocabulary_of(parts.model));
-    refused([&, other = Tokenizer(parts)] { other.encode("Grüße, \u00a0 STOP it", refuse); }, "Stop", 11);
+    refused([&, other = Tokenizer(parts)] { other.encode("Grüße, \u00a0 STOP it", refuse); }, "Stop", 12);
 }

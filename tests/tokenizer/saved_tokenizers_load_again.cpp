@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 namespace {
 
 struct TemporaryDirectory {
-    fs::path path = fs::temp_directory_path() / ("morsel-saved-" + std::to_string(std::hash<std::string>{}(std::string(__TIME__)) ^ static_cast<std::size_t>(::getpid())));
+    fs::path path = fs::temp_directory_path() / ("morsel-saved-" + std::to_string(::getpid()));
     TemporaryDirectory() { fs::create_directories(path); }
     ~TemporaryDirectory() { fs::remove_all(path); }
 };
@@ -74,8 +74,9 @@ TEST_CASE("every component is written as it is read") {
         {"type":"Split","pattern":{"Regex":"\\p{N}{1,3}"},"behavior":"Isolated","invert":true},{"type":"Split","pattern":{"String":"a"},"behavior":"MergedWithNext","invert":false},
         {"type":"Punctuation","behavior":"MergedWithPrevious"},{"type":"Punctuation","behavior":"Contiguous"},{"type":"Punctuation","behavior":"Removed"},{"type":"Digits","individual_digits":true},
         {"type":"Whitespace"},{"type":"WhitespaceSplit"},{"type":"UnicodeScripts"},{"type":"CharDelimiterSplit","delimiter":"é"},{"type":"FixedLength","length":3}]},
-      "post_processor":{"type":"Sequence","processors":[{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":true},
-        {"type":"RobertaProcessing","sep":["</s>",1],"cls":["<s>",2],"trim_offsets":false,"add_prefix_space":true},
+      "post_processor":{"type":"Sequence","processors":[{"type":"RobertaProcessing","sep":["</s>",1],"cls":["<s>",2],"trim_offsets":false,"add_prefix_space":true},
+        {"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":true},
+        {"type":"RobertaProcessing","sep":["</s>",1],"cls":["<s>",2],"trim_offsets":true,"add_prefix_space":false},
         {"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"x","type_id":0}},{"Sequence":{"id":"A","type_id":3}}],
          "pair":[{"Sequence":{"id":"A","type_id":0}},{"SpecialToken":{"id":"x","type_id":2}},{"Sequence":{"id":"B","type_id":1}}],"special_tokens":{"x":{"id":"x","ids":[0,5],"tokens":["x","y"]}}}]},
       "decoder":{"type":"Sequence","decoders":[{"type":"ByteLevel","add_prefix_space":true,"trim_offsets":true,"use_regex":true},{"type":"WordPiece","prefix":"@@","cleanup":false},
@@ -86,7 +87,7 @@ TEST_CASE("every component is written as it is read") {
                               R"({"type":"WordPiece","unk_token":"a","continuing_subword_prefix":"@","max_input_chars_per_word":9,"vocab":{"a":0}})", R"({"type":"WordLevel","vocab":{"a":0,"b":4},"unk_token":"a"})",
                               R"({"type":"Unigram","unk_id":1,"vocab":[["a",-0.1],["b",-1e-300],["c",0.0]],"byte_fallback":true})"}) {
         const std::string file = text + std::string(model) + "}";
-        CHECK(json::parse(tokenizer_json(parse_tokenizer_json(file, "test"))) == json::parse(file));
+        CHECK(json::diff(json::parse(file), json::parse(tokenizer_json(parse_tokenizer_json(file, "test")))) == json::array());
     }
 }
 
@@ -108,7 +109,8 @@ TEST_CASE("tokenizers of other files are saved as tokenizer.json") {
         for (const std::string& text : texts) {
             CAPTURE(text);
             CHECK(again.encode_ids(text) == tokenizer.encode_ids(text));
-            CHECK(again.decode(again.encode_ids(text), {.skip_special_tokens = true}) == tokenizer.decode(tokenizer.encode_ids(text), {.skip_special_tokens = true}));
+            const auto ids = tokenizer.encode_ids(text, {.add_special_tokens = false});
+            CHECK(again.decode(ids, {.skip_special_tokens = true}) == tokenizer.decode(ids, {.skip_special_tokens = true}));
         }
     }
     // Split patterns that a GGUF file knows by name only.

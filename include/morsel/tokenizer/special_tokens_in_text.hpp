@@ -32,8 +32,12 @@ inline std::optional<FoundSpecialToken> find_special_token(const TokenizerParts&
     in_normalized = in_normalized && !std::holds_alternative<SentencePiece>(parts.model);
     // A token that strips begins with the white space that it swallows: its own place is behind.
     const auto found = [&](const AddedToken& token, Span at) {
-        const std::size_t inside = text.substr(at.begin, at.end - at.begin).find(token.content);
-        return FoundSpecialToken{&token, at.begin + (inside == std::string_view::npos ? 0 : inside)};
+        while (token.lstrip && at.begin < at.end) {
+            const unicode::CodePoint point = unicode::decode(text, at.begin);
+            if (!unicode::is_white_space(point.value) || text.substr(at.begin).starts_with(token.content)) break;
+            at.begin += point.size;
+        }
+        return FoundSpecialToken{&token, at.begin};
     };
     for (const AddedSplit& raw : parts.added_tokens.split_raw(text)) {
         if (raw.token != nullptr) {

@@ -139,23 +139,23 @@ class Tokenizer {
 
     std::optional<TokenId> token_to_id(std::string_view token) const {
         if (const auto id = parts_.added_tokens.id(token)) return id;
-        return vocabulary().id(token);
+        return model_token_id(parts_.model, token);
     }
     // The text lives as long as the tokenizer.
     std::optional<std::string_view> id_to_token(TokenId id) const {
         if (const auto text = parts_.added_tokens.text(id)) return text;
-        return vocabulary().token(id);
+        return model_token(parts_.model, id);
     }
 
     // Distinct tokens, added ones included.
     std::size_t vocab_size() const {
-        std::size_t count = vocabulary().size();
-        for (const AddedToken& token : parts_.added_tokens.tokens()) count += !vocabulary().id(token.content).has_value();
+        std::size_t count = model_size(parts_.model);
+        for (const AddedToken& token : parts_.added_tokens.tokens()) count += !model_token_id(parts_.model, token.content).has_value();
         return count;
     }
     // One more than the largest id: what an embedding table must have rows for.
     std::uint64_t id_bound() const {
-        std::uint64_t bound = vocabulary().id_bound();
+        std::uint64_t bound = model_id_bound(parts_.model);
         for (const AddedToken& token : parts_.added_tokens.tokens()) bound = std::max(bound, std::uint64_t{token.id} + 1);
         return bound;
     }

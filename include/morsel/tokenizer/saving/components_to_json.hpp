@@ -119,6 +119,7 @@ inline OrderedJson to_json(const BpeDecoder& d) { return {{"type", "BPEDecoder"}
 inline OrderedJson to_json(const CtcDecoder& d) {
     return {{"type", "CTC"}, {"pad_token", d.pad_token}, {"word_delimiter_token", d.word_delimiter_token}, {"cleanup", d.cleanup}};
 }
+inline OrderedJson to_json(const BytesDecoder&) { throw Error("tokenizer.json has no decoder for bytes as characters", {.key = "decoder"}); }
 inline OrderedJson to_json(const JoinDecoder&) { return nullptr; }
 // The chain that published tokenizer.json files of SentencePiece models have. A run of bytes that is no UTF-8 then decodes as there: to one
 // U+FFFD for each of its bytes.

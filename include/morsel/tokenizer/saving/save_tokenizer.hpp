@@ -114,6 +114,8 @@ inline std::string model_json(const WordPiece& m) {
     return with_vocabulary({{"type", "WordPiece"}, {"unk_token", m.unk_token}, {"continuing_subword_prefix", m.continuing_subword_prefix}, {"max_input_chars_per_word", m.max_input_chars_per_word}}, m.vocabulary);
 }
 inline std::string model_json(const WordLevel& m) { return with_vocabulary({{"type", "WordLevel"}, {"unk_token", m.unk_token}}, m.vocabulary); }
+inline std::string model_json(const Characters&) { throw Error("tokenizer.json has no model of characters", {.key = "model"}); }
+inline std::string model_json(const Bytes&) { throw Error("tokenizer.json has no model of bytes", {.key = "model"}); }
 inline std::string model_json(const Unigram& m) {
     const OrderedJson fields = {{"type", "Unigram"}, {"unk_id", m.unk_id ? OrderedJson(*m.unk_id) : OrderedJson(nullptr)}};
     std::string out = fields.dump();

@@ -1,9 +1,10 @@
 // Where a text can be cut so that its parts, encoded one by one, give the ids of the whole, whatever text may follow: the ground on which
-// incremental encoding, streaming and counting stand. Three proofs, by what the tokenizer is made of:
+// incremental encoding, streaming and counting stand. Four proofs, by what the tokenizer is made of:
 //   space        before a single space between a character and a letter, where a pre-tokenizer begins a new piece there in any case;
 //   punctuation  between a letter and a mark such as "," or "。", likewise;
 //   pairs        for BPE that takes the whole section as one word (SentencePiece, Llama, Gemma): between two characters that no result of a
 //                merge holds side by side, since then no merge can reach across.
+//   every        where each character is encoded by itself (CANINE, ByT5): between any two that are no white space.
 // Always: no added token near the cut, both neighbours whole characters, and enough text behind the cut that nothing later matters. What is
 // not understood (unknown regular expressions, Strip, character maps ...) has no cuts: possible() is false, and the caller keeps the whole text.
 #pragma once
@@ -36,11 +37,13 @@ class StableCuts {
             if (token.lstrip || token.rstrip || text.find(mark) != text.npos || has_white_space(text)) return;
             normalized_tokens = true;
         }
-        if (structural(parts)) punctuation_ = punctuation_ && !normalized_tokens;
+        const bool single = std::holds_alternative<Characters>(parts.model) || std::holds_alternative<Bytes>(parts.model);
+        if (single && !parts.normalizer && !parts.pre_tokenizer) every_ = true;
+        else if (structural(parts)) punctuation_ = punctuation_ && !normalized_tokens;
         else if (!normalized_tokens) by_pairs(parts);
     }
 
-    bool possible() const noexcept { return space_ || punctuation_ || pairs_; }
+    bool possible() const noexcept { return space_ || punctuation_ || pairs_ || every_; }
 
     // The last cut in [from, to] of this text, which may go on; from > 0. Looks at each character from `to` down until it finds one.
     std::optional<std::size_t> last(std::string_view text, std::size_t from, std::size_t to) const {
@@ -84,7 +87,7 @@ class StableCuts {
     }
 
     bool structural(const TokenizerParts& parts) {
-        bool space = false, punctuation = true;
+        bool space = false, punctuation = true, drops_space = false;
         if (parts.normalizer)
             for (const auto& step : parts.normalizer->steps) {
                 changes_letters_ = true;
@@ -100,7 +103,9 @@ class StableCuts {
         for (const auto& step : parts.pre_tokenizer->steps) {
             const auto* metaspace = std::get_if<MetaspacePreTokenizer>(&step);
             if (space) {  // pieces are apart already; only this step asks where a piece is
-                if (metaspace != nullptr && metaspace->prepend == MetaspacePreTokenizer::Prepend::first) return false;
+                if (metaspace == nullptr || metaspace->prepend != MetaspacePreTokenizer::Prepend::first) continue;
+                if (!drops_space) return false;
+                punctuation = false;  // behind a space no piece is at the start
                 continue;
             }
             if (const auto* bytes = std::get_if<ByteLevelPreTokenizer>(&step)) {
@@ -114,9 +119,9 @@ class StableCuts {
                 if (scanner->is_match == nullptr ? !isolated && !(split->behavior == SplitBehavior::removed && split->invert) : !isolated) return false;
                 space = scanner->is_match == nullptr || scanner->next == split::deepseek_text.next;  // DeepSeek's other two leave runs of their own
             } else if (std::holds_alternative<BertPreTokenizer>(step) || std::holds_alternative<WhitespacePreTokenizer>(step)) {
-                space = true;
+                space = drops_space = true;
             } else if (std::holds_alternative<WhitespaceSplitPreTokenizer>(step) || (metaspace != nullptr && metaspace->split)) {
-                space = true, punctuation = false;
+                space = true, punctuation = false, drops_space = metaspace == nullptr;
             } else if (const auto* marks = std::get_if<PunctuationPreTokenizer>(&step)) {
                 if (marks->behavior == SplitBehavior::merged_with_previous || marks->behavior == SplitBehavior::merged_with_next) return false;
             } else if (!std::holds_alternative<DigitsPreTokenizer>(step)) {
@@ -194,11 +199,12 @@ class StableCuts {
         const auto lead = static_cast<unsigned char>(text[cut]);
         if ((lead & 0xC0) == 0x80) return false;
         const bool ascii_word = (lead >= 'a' && lead <= 'z') || (lead >= 'A' && lead <= 'Z') || (lead >= '0' && lead <= '9');
-        if (ascii_word) return false;  // seldom a cut, and this is most of the text
+        if (ascii_word && !every_) return false;  // seldom a cut, and this is most of the text
         const unicode::CodePoint next = unicode::decode(text, cut);
         const std::size_t before = unicode::previous_start(text, cut);
         const unicode::CodePoint previous = unicode::decode(text, before);
         if (!next.valid || !previous.valid || before + previous.size != cut) return false;
+        if (every_) return !unicode::is_white_space(previous.value) && !unicode::is_white_space(next.value);  // which added tokens may swallow
         if (pairs_) return is_pair_cut(text, cut, previous.value, next.value);
         if (next.value == ' ') {
             const unicode::CodePoint after = unicode::decode(text, cut + 1);
@@ -238,7 +244,7 @@ class StableCuts {
     FlatMap<Present> together_;               // pairs of characters that stand side by side in what merges make
     char32_t space_character_ = U' ';         // what a space becomes
     Prefix prefix_ = Prefix::none;
-    bool space_ = false, punctuation_ = false, pairs_ = false;
+    bool space_ = false, punctuation_ = false, pairs_ = false, every_ = false;
     bool changes_letters_ = false;
 };
 
