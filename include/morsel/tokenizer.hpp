@@ -11,3 +11,4 @@
 #include "morsel/tokenizer/streaming/encode_file.hpp"
 #include "morsel/tokenizer/streaming/incremental_encoder.hpp"
 #include "morsel/tokenizer/tokenizer.hpp"
+#include "morsel/tokenizer/trace.hpp"
