@@ -210,7 +210,9 @@ inline void save_vocab_txt(const TokenizerParts& parts, const std::filesystem::p
     if (wordpiece == nullptr) throw Error("vocab.txt holds WordPiece models only", {.file = path.string()});
     std::string text;
     TokenId next = 0;
-    for (const auto& [token, id] : detail::sorted_vocabulary(wordpiece->vocabulary)) {
+    for (const detail::VocabularyEntry& entry : detail::sorted_vocabulary(wordpiece->vocabulary)) {
+        const std::string_view token = entry.token;
+        const TokenId id = entry.id;
         const auto fail = [&](const char* what) { return Error(what, {.file = path.string(), .key = "'" + std::string(token.substr(0, 60)) + "'", .found = "id " + std::to_string(id)}); };
         if (id != next++) throw fail("vocab.txt needs ids without gaps");
         if (!unicode::is_valid_utf8(token)) throw fail("a token is no UTF-8");
