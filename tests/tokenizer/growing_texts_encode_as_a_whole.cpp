@@ -30,6 +30,13 @@ std::vector<std::pair<std::string, Tokenizer>> families() {
         parts.normalizer.emplace().steps.emplace_back(UnicodeNormalizer{all.size() % 2 == 0 ? unicode::NormalForm::nfc : unicode::NormalForm::nfkd});
         if (all.size() % 3 == 0) parts.normalizer.reset();
         parts.pre_tokenizer->steps = {SplitPreTokenizer{Pattern{"", known.scanner}}, ByteLevelPreTokenizer{.add_prefix_space = false, .use_regex = false}};
+        TokenizerParts pieces = parts;  // a token for each piece, so that a wrong boundary changes the number of tokens
+        WordLevel one;
+        one.vocabulary.add(one.unk_token, 0);
+        one.vocabulary.finish();
+        pieces.model = std::move(one);
+        pieces.normalizer.emplace().steps.emplace_back(UnicodeNormalizer{unicode::NormalForm::nfkd});
+        all.emplace_back("pieces of " + std::string(known.regex), Tokenizer(std::move(pieces)));
         all.emplace_back("pattern " + std::string(known.regex), Tokenizer(std::move(parts)));
     }
     TokenizerParts deepseek = parts_of("byte_level.json");
