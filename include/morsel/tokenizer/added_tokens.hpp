@@ -144,7 +144,8 @@ class AddedTokens {
                 // Not before `done`: what an earlier token has swallowed stays with that token.
                 while (begin > done) {
                     const std::size_t start = unicode::previous_start(text, begin);
-                    if (!unicode::is_white_space(unicode::decode(text, start).value)) break;
+                    const auto point = unicode::decode(text, start);
+                    if (start + point.size != begin || !unicode::is_white_space(point.value)) break;  // a stray tail is no part of a space
                     begin = start;
                 }
                 begin = std::max(begin, done);

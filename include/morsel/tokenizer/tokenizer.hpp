@@ -20,6 +20,7 @@
 #include "morsel/core/threads.hpp"
 #include "morsel/tokenizer/decoding/decoders.hpp"
 #include "morsel/tokenizer/encoding.hpp"
+#include "morsel/tokenizer/fast/fast_decoder.hpp"
 #include "morsel/tokenizer/fast/fast_encoder.hpp"
 #include "morsel/tokenizer/special_tokens_in_text.hpp"
 #include "morsel/tokenizer/tokenizer_parts.hpp"
@@ -60,6 +61,7 @@ class Tokenizer {
             return text.text;
         });
         fast_ = fast::FastEncoder::create(parts_, cache_bytes);
+        fast_decoder_ = fast::FastDecoder::create(parts_.decoders, id_bound());
     }
 
     // Text of any bytes: what is no UTF-8 counts as U+FFFD, one for each maximal subpart (for SentencePiece: for each byte). Offsets
@@ -120,12 +122,24 @@ class Tokenizer {
 
     // The text of these ids, always valid UTF-8. Ids that are no token are left out, as the reference does.
     std::string decode(std::span<const TokenId> ids, const DecodeOptions& options = {}) const {
+        std::string text;
+        if (fast_decoder_) {
+            const auto token = [&](TokenId id) { return decoder_token(id, false); };
+            const auto special = [&](TokenId id) { return !decoder_token(id, true).has_value(); };
+            text = fast_decoder_->decode(parts_.decoders, ids, options.skip_special_tokens, token, special);
+        } else {
+            text = decode_plainly(ids, options.skip_special_tokens);
+        }
+        return options.clean_up_tokenization_spaces ? morsel::clean_up_tokenization_spaces(std::move(text)) : text;
+    }
+
+    // The same by the decoders themselves, without clean_up_tokenization_spaces: the reference of the fast way.
+    std::string decode_plainly(std::span<const TokenId> ids, bool skip_special_tokens = false) const {
         std::vector<std::string> tokens;
         tokens.reserve(ids.size());
         for (const TokenId id : ids)
-            if (const auto text = decoder_token(id, options.skip_special_tokens)) tokens.emplace_back(*text);
-        std::string text = decode_tokens(parts_.decoders, std::move(tokens));
-        return options.clean_up_tokenization_spaces ? morsel::clean_up_tokenization_spaces(std::move(text)) : text;
+            if (const auto text = decoder_token(id, skip_special_tokens)) tokens.emplace_back(*text);
+        return decode_tokens(parts_.decoders, std::move(tokens));
     }
 
     // What decoding feeds to the decoders for this id: nothing where the id is no token, or is special and to be skipped.
@@ -302,7 +316,8 @@ class Tokenizer {
     }
 
     TokenizerParts parts_;
-    std::shared_ptr<fast::FastEncoder> fast_;  // null where the pipeline is another
+    std::shared_ptr<fast::FastEncoder> fast_;            // null where the pipeline is another
+    std::shared_ptr<const fast::FastDecoder> fast_decoder_;  // likewise
 };
 
 }  // namespace morsel

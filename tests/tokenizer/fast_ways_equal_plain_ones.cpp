@@ -1,4 +1,4 @@
-// encode_ids has a fast way for most tokenizers; it must give what encode, the plain pipeline, gives: on the reference's texts, on
+// encode_ids and decode have a fast way for most tokenizers. encode_ids must give what encode, the plain pipeline, gives: on the reference's texts, on
 // random mixtures of scripts, spaces, contractions and added tokens, on bytes that are no UTF-8, and from many threads at once.
 #include <atomic>
 #include <random>
@@ -114,4 +114,41 @@ TEST_CASE("a tokenizer that learns while encoding is the same from many threads 
         for (std::size_t i = 0; i < texts.size(); ++i) wrong += tokenizer.encode_ids(texts[i]) != expected[i];
     });
     CHECK(wrong == 0);
+}
+
+TEST_CASE("a byte that is no text is not swallowed with the white space before a token") {
+    AddedTokens added;
+    added.add({.content = "<m>", .lstrip = true}, Vocabulary());
+    added.finish([](std::string_view content) { return std::string(content); });
+    const auto splits = added.split_raw("a \u3000\x85<m>");
+    REQUIRE(splits.size() == 2);
+    CHECK(splits[1].begin == 6);
+    CHECK(added.split_raw("a \u3000<m>")[1].begin == 1);
+}
+
+TEST_CASE("decoding gives what the decoders give") {
+    std::vector<std::filesystem::path> paths;
+    for (const char* name : {"byte_level.json", "byte_fallback.json", "wordpiece.json", "unigram.json", "suffix.json", "sentencepiece"}) paths.push_back(test_data() / "tokenizers" / name);
+    for (const char* model : {"gpt2", "phi-3-mini-4k-instruct", "bert-base-cased"})
+        if (const auto path = reference_data(std::filesystem::path("models") / model)) paths.push_back(*path);
+    for (const auto& path : paths) {
+        const Tokenizer tokenizer = Tokenizer::from_pretrained(path);
+        INFO(path.string());
+        std::mt19937 random(3);
+        for (int i = 0; i < 1000; ++i) {
+            std::vector<TokenId> ids(random() % (i % 100 == 0 ? 3000 : 12));
+            // Among them ids that are no token, and, where there are byte tokens, runs of those.
+            for (TokenId& id : ids) {
+                const auto byte = random() % 3 == 0 ? tokenizer.token_to_id("<0x" + std::string(1, "0123456789ABCDEF"[8 + random() % 8]) + "0123456789ABCDEF"[random() % 16] + ">") : std::nullopt;
+                id = byte ? *byte : static_cast<TokenId>(random() % (tokenizer.id_bound() + 3));
+            }
+            if (i % 50 == 1 && !ids.empty()) ids[0] = 0xffffffffu;
+            for (const bool skip : {false, true}) REQUIRE(tokenizer.decode(ids, {.skip_special_tokens = skip}) == tokenizer.decode_plainly(ids, skip));
+        }
+        std::mt19937 texts(4);
+        for (int i = 0; i < 300; ++i) {
+            const auto ids = tokenizer.encode_ids(random_text(texts, tokenizer));
+            REQUIRE(tokenizer.decode(ids) == tokenizer.decode_plainly(ids));
+        }
+    }
 }
