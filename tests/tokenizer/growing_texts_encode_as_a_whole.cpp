@@ -35,6 +35,7 @@ std::vector<std::pair<std::string, Tokenizer>> families() {
         one.vocabulary.add(one.unk_token, 0);
         one.vocabulary.finish();
         pieces.model = std::move(one);
+        pieces.added_tokens = {}, pieces.post_processors.clear();  // normalized ones forbid cuts before punctuation
         pieces.normalizer.emplace().steps.emplace_back(UnicodeNormalizer{unicode::NormalForm::nfkd});
         all.emplace_back("pieces of " + std::string(known.regex), Tokenizer(std::move(pieces)));
         all.emplace_back("pattern " + std::string(known.regex), Tokenizer(std::move(parts)));
