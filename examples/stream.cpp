@@ -20,7 +20,7 @@ int main(int argc, char** argv) try {
         if (!file.eof()) line += '\n';
         bytes += line.size();
         morsel::StreamDecoder stream(tokenizer);  // every line is a document of its own
-        for (const morsel::TokenId id : tokenizer.encode_ids(line, {.add_special_tokens = false, .parse_special_tokens = false})) {
+        for (const morsel::TokenId id : tokenizer.encode_ids(line, {.add_special_tokens = false, .special_tokens_in_text = morsel::SpecialTokensInText::plain_text})) {
             const std::string text(stream.push(id));
             std::fwrite(text.data(), 1, text.size(), stdout);
             ++tokens;

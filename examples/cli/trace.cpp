@@ -23,7 +23,7 @@ struct Printer {
     const Tokenizer& tokenizer;
     std::string_view word;
 
-    std::string name(TokenId id) const { return printable(tokenizer.vocabulary().token(id).value_or("?")); }
+    std::string name(TokenId id) const { return printable(tokenizer.id_to_token(id).value_or("?")); }
     std::string names(const ModelTokens& tokens) const {
         std::string out;
         for (const ModelToken& token : tokens) out += (out.empty() ? "" : " ") + name(token.id);

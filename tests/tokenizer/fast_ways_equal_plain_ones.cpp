@@ -18,8 +18,8 @@ namespace {
 // Every way of asking for ids, against the plain pipeline.
 bool same_ids(const Tokenizer& tokenizer, std::string_view text) {
     for (const bool add_special : {true, false})
-        for (const bool parse_special : {true, false}) {
-            const EncodeOptions options{.add_special_tokens = add_special, .parse_special_tokens = parse_special};
+        for (const auto in_text : {SpecialTokensInText::parse, SpecialTokensInText::plain_text}) {
+            const EncodeOptions options{.add_special_tokens = add_special, .special_tokens_in_text = in_text};
             if (tokenizer.encode_ids(text, options) != tokenizer.encode(text, options).ids) return false;
         }
     return true;

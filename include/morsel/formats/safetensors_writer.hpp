@@ -1,15 +1,9 @@
 // Writes safetensors files: a temporary file beside the target, then a rename, so that no reader ever sees half a file. Tensors are
 // laid out in the order given; the header is padded with spaces to a multiple of 8 bytes, as the reference does.
 #pragma once
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
-#include <cstring>
 #include <filesystem>
 #include <map>
 #include <set>
@@ -20,6 +14,7 @@
 #include <vector>
 
 #include "morsel/core/error.hpp"
+#include "morsel/core/file_replacement.hpp"
 #include "morsel/formats/json_scanner.hpp"
 #include "morsel/formats/safetensors.hpp"
 #include "morsel/formats/tensor_source.hpp"
@@ -32,44 +27,6 @@ struct NamedTensor {
 };
 
 namespace detail {
-
-// A temporary file beside `target` that becomes it on commit() and vanishes otherwise.
-class FileReplacement {
-  public:
-    explicit FileReplacement(std::filesystem::path target) : target_(std::move(target)), temporary_(target_.string() + ".XXXXXX") {
-        fd_ = ::mkstemp(temporary_.data());
-        if (fd_ < 0) throw failure("cannot create a temporary file");
-    }
-    FileReplacement(const FileReplacement&) = delete;
-    FileReplacement& operator=(const FileReplacement&) = delete;
-    ~FileReplacement() {
-        if (fd_ >= 0) ::close(fd_), ::unlink(temporary_.c_str());
-    }
-
-    void write(std::span<const std::byte> bytes) {
-        while (!bytes.empty()) {
-            const ssize_t written = ::write(fd_, bytes.data(), bytes.size());
-            if (written < 0 && errno == EINTR) continue;
-            if (written <= 0) throw failure("cannot write");
-            bytes = bytes.subspan(static_cast<std::size_t>(written));
-        }
-    }
-    void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
-
-    void commit() {
-        const mode_t mask = ::umask(0);  // mkstemp makes the file private; give it the mode that a new file has
-        ::umask(mask);
-        if (::fchmod(fd_, 0666 & ~mask) != 0 || ::fsync(fd_) != 0 || ::rename(temporary_.c_str(), target_.c_str()) != 0) throw failure("cannot write");
-        ::close(std::exchange(fd_, -1));
-    }
-
-  private:
-    Error failure(std::string what) const { return Error(what + ": " + std::strerror(errno), {.file = target_.string()}); }
-
-    std::filesystem::path target_;
-    std::string temporary_;
-    int fd_ = -1;
-};
 
 inline void append_json_string(std::string& out, std::string_view text) {
     out += '"';
@@ -136,7 +93,7 @@ inline void write_safetensors(const std::filesystem::path& path, std::span<const
 
     std::string length(8, '\0');  // little endian
     for (std::size_t i = 0; i < 8; ++i) length[i] = static_cast<char>(header.size() >> (8 * i) & 0xFF);
-    detail::FileReplacement file(path);
+    FileReplacement file(path);
     file.write(length);
     file.write(header);
     for (const NamedTensor& tensor : tensors) file.write(tensor.view.bytes);

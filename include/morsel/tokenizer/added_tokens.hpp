@@ -71,6 +71,7 @@ class AddedTokens {
             const AddedToken& token = tokens_[i];
             by_id_.set(token.id, static_cast<std::uint32_t>(i));
             texts_.push_back(token.normalized ? normalize(token.content) : token.content);
+            longest_ = std::max(longest_, texts_.back().size());
             (token.normalized ? normalized_ : raw_).add(texts_.back(), static_cast<std::uint32_t>(i));
         }
     }
@@ -99,6 +100,17 @@ class AddedTokens {
     // The same one by one: f(AddedSplit) gives false to stop, and so does this then.
     template <class F> bool for_each_raw(std::string_view text, bool parse_special, F&& f) const { return for_each(raw_, text, parse_special, f); }
     template <class F> bool for_each_normalized(std::string_view text, bool parse_special, F&& f) const { return for_each(normalized_, text, parse_special, f); }
+
+    // Bytes of the longest string that is looked for.
+    std::size_t longest() const noexcept { return longest_; }
+    // Whether such a string covers or touches byte `cut` of a text, or begins one byte behind it. Says so of some that splitting would not
+    // find; never the other way round.
+    bool touches(std::string_view text, std::size_t cut) const noexcept {
+        for (std::size_t begin = cut > longest_ ? cut - longest_ : 0; begin < cut + 2 && longest_ > 0; ++begin)
+            for (const PatternTrie* trie : {&raw_, &normalized_})
+                if (const std::size_t length = trie->longest_at(text, begin); length > 0 && begin + length >= cut) return true;
+        return false;
+    }
 
   private:
     static constexpr std::size_t none = static_cast<std::size_t>(-1);
@@ -158,6 +170,7 @@ class AddedTokens {
     FlatMap<std::uint32_t> by_id_;          // id → index
     std::unordered_set<std::string> special_;
     PatternTrie raw_, normalized_;
+    std::size_t longest_ = 0;               // bytes
 };
 
 }  // namespace morsel

@@ -1,5 +1,6 @@
 // Tokenizer::from_pretrained: finds out what a path holds and lets the right loader read it.
-// In a directory the first of these is taken: tokenizer.json, vocab.json with merges.txt, vocab.txt, tokenizer.model, one *.gguf.
+// In a directory the first of these is taken: tokenizer.json, vocab.json with merges.txt, vocab.txt, tokenizer.model, one *.gguf; CANINE and ByT5
+// have none and are known by tokenizer_config.json.
 #pragma once
 #include <algorithm>
 #include <filesystem>
@@ -11,6 +12,7 @@
 #include "morsel/tokenizer/loading/load_roles.hpp"
 #include "morsel/tokenizer/loading/load_sentencepiece.hpp"
 #include "morsel/tokenizer/loading/load_tokenizer_json.hpp"
+#include "morsel/tokenizer/loading/load_vocabulary_free.hpp"
 #include "morsel/tokenizer/loading/load_vocab_merges.hpp"
 #include "morsel/tokenizer/loading/load_vocab_txt.hpp"
 #include "morsel/tokenizer/tokenizer.hpp"
@@ -43,6 +45,8 @@ inline TokenizerParts load_tokenizer_parts(const std::filesystem::path& path, co
     std::filesystem::path file = path;
     if (std::filesystem::is_directory(path, error)) {
         file = detail::tokenizer_file(path);
+        if (file.empty())
+            if (auto parts = load_vocabulary_free(read_side_files(path))) return *std::move(parts);
         if (file.empty())
             throw Error("no tokenizer in this directory", {.file = path.string(), .expected = "tokenizer.json, vocab.json and merges.txt, vocab.txt, tokenizer.model or a GGUF file"});
     }

@@ -22,6 +22,7 @@
 #include "morsel/tokenizer/encoding.hpp"
 #include "morsel/tokenizer/fast/fast_decoder.hpp"
 #include "morsel/tokenizer/fast/fast_encoder.hpp"
+#include "morsel/tokenizer/special_tokens_in_text.hpp"
 #include "morsel/tokenizer/tokenizer_parts.hpp"
 
 namespace morsel {
@@ -29,7 +30,7 @@ namespace morsel {
 struct EncodeOptions {
     bool add_special_tokens = true;                   // what the post-processor adds: [CLS], <s>
     std::optional<std::string_view> text_pair = {};   // a second text
-    bool parse_special_tokens = true;                 // false: "<|end|>" in the text is text (a guard against injection)
+    SpecialTokensInText special_tokens_in_text = SpecialTokensInText::parse;  // "<|end|>" in the text: its id, text, or an Error
     std::optional<Truncation> truncation = {};
     std::optional<Padding> padding = {};
 };
@@ -64,7 +65,8 @@ class Tokenizer {
     }
 
     // Text of any bytes: what is no UTF-8 counts as U+FFFD, one for each maximal subpart (for SentencePiece: for each byte). Offsets
-    // name bytes of `text`. Throws Error where truncation or padding cannot be done, or the model lacks a token for unknown text.
+    // name bytes of `text`. Throws Error where truncation or padding cannot be done, the model lacks a token for unknown text, or the text
+    // has special tokens that the options refuse.
     Encoding encode(std::string_view text, const EncodeOptions& options = {}) const {
         const std::size_t added = options.add_special_tokens ? count_added_tokens(parts_.post_processors, options.text_pair.has_value()) : 0;
         if (options.truncation) check(*options.truncation, options.add_special_tokens ? count_added_tokens(parts_.post_processors, false) : 0, added);
@@ -87,7 +89,8 @@ class Tokenizer {
             if (const auto* t = std::get_if<TemplateProcessing>(&p)) wrap = t, ++templates;
         if (!one_text || templates > 1) return encode(text, options).ids;
         std::vector<TokenId> ids;
-        const auto append_text = [&] { append_ids(text, options.parse_special_tokens, ids); };
+        const bool parse_special = parse_special_tokens(text, options);
+        const auto append_text = [&] { append_ids(text, parse_special, ids); };
         if (wrap == nullptr) return append_text(), ids;
         for (const TemplatePiece& piece : wrap->single) {
             if (piece.sequence) append_text();
@@ -150,23 +153,23 @@ class Tokenizer {
 
     std::optional<TokenId> token_to_id(std::string_view token) const {
         if (const auto id = parts_.added_tokens.id(token)) return id;
-        return vocabulary().id(token);
+        return model_token_id(parts_.model, token);
     }
     // The text lives as long as the tokenizer.
     std::optional<std::string_view> id_to_token(TokenId id) const {
         if (const auto text = parts_.added_tokens.text(id)) return text;
-        return vocabulary().token(id);
+        return model_token(parts_.model, id);
     }
 
     // Distinct tokens, added ones included.
     std::size_t vocab_size() const {
-        std::size_t count = vocabulary().size();
-        for (const AddedToken& token : parts_.added_tokens.tokens()) count += !vocabulary().id(token.content).has_value();
+        std::size_t count = model_size(parts_.model);
+        for (const AddedToken& token : parts_.added_tokens.tokens()) count += !model_token_id(parts_.model, token.content).has_value();
         return count;
     }
     // One more than the largest id: what an embedding table must have rows for.
     std::uint64_t id_bound() const {
-        std::uint64_t bound = vocabulary().id_bound();
+        std::uint64_t bound = model_id_bound(parts_.model);
         for (const AddedToken& token : parts_.added_tokens.tokens()) bound = std::max(bound, std::uint64_t{token.id} + 1);
         return bound;
     }
@@ -210,6 +213,12 @@ class Tokenizer {
             throw Error("max_length has no room for the special tokens", {.key = "truncation.max_length", .expected = "at least " + std::to_string(added), .found = std::to_string(t.max_length)});
         if (t.max_length < added_to_one || t.max_length - added_to_one < t.stride)
             throw Error("stride is larger than the room for tokens", {.key = "truncation.stride", .found = std::to_string(t.stride)});
+    }
+
+    // Whether special tokens are to be looked for. Throws Error where they are refused and there is one.
+    bool parse_special_tokens(std::string_view text, const EncodeOptions& options) const {
+        if (options.special_tokens_in_text == SpecialTokensInText::refuse) refuse_special_tokens(parts_, text);
+        return options.special_tokens_in_text == SpecialTokensInText::parse;
     }
 
     // Appends the ids of a text, with nothing added: by the fast encoder where there is one for this tokenizer, else out of run().
@@ -289,7 +298,7 @@ class Tokenizer {
     }
 
     Encoding sequence(std::string_view text, std::uint32_t type, const EncodeOptions& options) const {
-        const std::vector<Piece> pieces = run(text, options.parse_special_tokens);
+        const std::vector<Piece> pieces = run(text, parse_special_tokens(text, options));
         const std::size_t n = pieces.size();
         Encoding e;
         e.ids.reserve(n), e.tokens.reserve(n), e.offsets.reserve(n), e.word_ids.reserve(n);

@@ -1,6 +1,6 @@
 // The decoders of decoders.hpp, token by token: every step holds back only what later tokens can still change. What comes out,
 // joined, is what decode_tokens gives for the whole list.
-// After a step that makes one token of all (Fuse, ByteLevel, SentencePiece) only Strip can follow in the streamed form; any other
+// After a step that makes one token of all (Fuse, ByteLevel, SentencePiece, Bytes) only Strip can follow in the streamed form; any other
 // chain is decoded as a whole at the end.
 #pragma once
 #include <algorithm>
@@ -23,7 +23,7 @@ class DecoderStream {
         for (const Decoder& d : decoders) {
             if (fused && !std::holds_alternative<StripDecoder>(d)) streamed_ = false;
             if (!fused) ++first_fused_;
-            fused = fused || std::holds_alternative<FuseDecoder>(d) || std::holds_alternative<ByteLevelDecoder>(d) || std::holds_alternative<SentencePieceDecoder>(d);
+            fused = fused || std::holds_alternative<FuseDecoder>(d) || std::holds_alternative<ByteLevelDecoder>(d) || std::holds_alternative<SentencePieceDecoder>(d) || std::holds_alternative<BytesDecoder>(d);
         }
     }
 
@@ -160,6 +160,18 @@ class DecoderStream {
         std::string shown = detail::replace_all(piece, detail::space_symbol, " ");
         s.text = s.text || !shown.empty();
         step(i + 1, std::move(shown));
+    }
+    void take(const BytesDecoder&, std::size_t i, State& s, std::string text) {
+        s.pending += detail::byte_token_text(text);
+        std::size_t open = s.pending.size();  // where a character begins that the next byte may complete
+        for (std::size_t back = 1; back <= 3 && back <= s.pending.size(); ++back) {
+            const std::size_t at = s.pending.size() - back;
+            const auto point = unicode::decode(s.pending, at);
+            if (!point.valid && point.size == back && may_continue(std::string_view(s.pending).substr(at))) open = at;
+        }
+        std::string ready = detail::only_valid_utf8(std::string_view(s.pending).substr(0, open));
+        s.pending.erase(0, open);
+        if (!ready.empty()) step(i + 1, std::move(ready));
     }
     void take(const JoinDecoder&, std::size_t i, State& s, std::string text) {
         if (!std::exchange(s.first, false)) text.insert(0, 1, ' ');

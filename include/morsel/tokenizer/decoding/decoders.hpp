@@ -49,10 +49,11 @@ struct SentencePieceDecoder {
     bool strip_first = true;        // the ▁ that a dummy prefix put in front
     bool strip_all_leading = false; // the ▁ of every token until there is text
 };
+struct BytesDecoder {};  // ByT5's: a token of one character below U+0100 is that byte; what is no UTF-8 vanishes
 struct JoinDecoder {};  // no decoder in the file: tokens with spaces between
 
 using Decoder = std::variant<ByteLevelDecoder, WordPieceDecoder, MetaspaceDecoder, ByteFallbackDecoder, FuseDecoder, StripDecoder, ReplaceDecoder, BpeDecoder,
-                             CtcDecoder, SentencePieceDecoder, JoinDecoder>;
+                             CtcDecoder, SentencePieceDecoder, BytesDecoder, JoinDecoder>;
 using Decoders = std::vector<Decoder>;  // a chain
 
 namespace detail {
@@ -114,6 +115,23 @@ inline std::string sentencepiece_byte_text(std::string_view bytes) {
         const auto point = unicode::decode(bytes, at);
         if (point.valid) text.append(bytes, at, point.size), at += point.size;
         else text += "\xEF\xBF\xBD", ++at;
+    }
+    return text;
+}
+
+// The bytes of one of BytesDecoder's tokens.
+inline std::string byte_token_text(std::string_view token) {
+    const unicode::CodePoint point = unicode::decode(token, 0);
+    if (!token.empty() && point.size == token.size() && point.valid && point.value < 0x100) return std::string(1, static_cast<char>(point.value));
+    return std::string(token);
+}
+// The whole characters among these bytes.
+inline std::string only_valid_utf8(std::string_view bytes) {
+    std::string text;
+    for (std::size_t at = 0; at < bytes.size();) {
+        const unicode::CodePoint point = unicode::decode(bytes, at);
+        if (point.valid) text.append(bytes, at, point.size);
+        at += point.size;
     }
     return text;
 }
@@ -220,6 +238,11 @@ inline Tokens decode_step(const SentencePieceDecoder& d, const Tokens& tokens) {
         text += replace_all(piece, space_symbol, " ");
     }
     return {text + sentencepiece_byte_text(bytes)};
+}
+inline Tokens decode_step(const BytesDecoder&, const Tokens& tokens) {
+    std::string bytes;
+    for (const std::string& token : tokens) bytes += byte_token_text(token);
+    return {only_valid_utf8(bytes)};
 }
 inline Tokens decode_step(const JoinDecoder&, Tokens tokens) {
     for (std::size_t i = 1; i < tokens.size(); ++i) tokens[i].insert(0, 1, ' ');
