@@ -78,16 +78,21 @@ class PatternTrie {
         return match ? match->end - begin : 0;
     }
 
-  private:
-    std::optional<Match> match_at(std::string_view text, std::size_t begin) const noexcept {
-        std::optional<Match> longest;
+    // f(end, value) for every pattern that begins at `begin`, the shortest first.
+    template <class F> void for_each_at(std::string_view text, std::size_t begin, F&& f) const {
         std::uint32_t node = 0;
         for (std::size_t at = begin; at < text.size(); ++at) {
             const std::uint32_t* next = children_.find(pack_pair(node, static_cast<unsigned char>(text[at])));
             if (next == nullptr) break;
             node = *next;
-            if (values_[node] != none) longest = Match{begin, at + 1, values_[node]};
+            if (values_[node] != none) f(at + 1, values_[node]);
         }
+    }
+
+  private:
+    std::optional<Match> match_at(std::string_view text, std::size_t begin) const noexcept {
+        std::optional<Match> longest;
+        for_each_at(text, begin, [&](std::size_t end, std::uint32_t value) { longest = Match{begin, end, value}; });
         return longest;
     }
 
@@ -106,12 +111,15 @@ struct AddedSplit {
 class AddedTokens {
   public:
     // Adds a token and gives it its id: that of the same string in the vocabulary where it is there, else the next free one after
-    // vocabulary and added tokens (the reference ignores the id that a tokenizer.json names). Empty tokens are ignored.
-    void add(AddedToken token, const Vocabulary& vocabulary) {
+    // vocabulary and added tokens (the reference ignores the id that a tokenizer.json names), or the `given` one. Empty tokens
+    // are ignored.
+    void add(AddedToken token, const Vocabulary& vocabulary, std::optional<TokenId> given = std::nullopt) {
         if (token.content.empty()) return;
         if (token.special) special_.insert(token.content);
         const std::size_t known = index_of(token.content);
-        if (known != none) {
+        if (given) {
+            token.id = *given;
+        } else if (known != none) {
             token.id = tokens_[known].id;
         } else if (const auto id = vocabulary.id(token.content)) {
             token.id = *id;
