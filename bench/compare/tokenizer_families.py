@@ -114,10 +114,15 @@ def falcon(lines):
 def clip(lines):
     normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()])
     cuts = pre_tokenizers.Sequence([split(CLIP, "removed", invert=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
-    t = byte_level(lines, cuts, normalizer, end_of_word_suffix="</w>", model=dict(unk_token="<|endoftext|>"))
-    t = changed(t, end_of_word_suffix="</w>", continuing_subword_prefix="")
-    t.add_special_tokens(special("<|startoftext|>") + [AddedToken("<|endoftext|>", special=True, normalized=False)])
-    begin, end = ((name, t.token_to_id(name)) for name in ("<|startoftext|>", "<|endoftext|>"))
+    specials = special("<|startoftext|>", "<|endoftext|>")
+    t = byte_level(lines, cuts, normalizer, end_of_word_suffix="</w>", model=dict(unk_token="<|endoftext|>"), special_tokens=specials)
+    data = json.loads(t.to_str())
+    vocab = data["model"]["vocab"]
+    for byte in pre_tokenizers.ByteLevel.alphabet():
+        vocab.setdefault(byte + "</w>", len(vocab))
+    data["model"].update(end_of_word_suffix="</w>", continuing_subword_prefix="")
+    t = Tokenizer.from_str(json.dumps(data))
+    begin, end = ((name.content, t.token_to_id(name.content)) for name in specials)
     t.post_processor = processors.RobertaProcessing(end, begin, trim_offsets=False, add_prefix_space=False)
     return t
 

@@ -26,14 +26,17 @@ class Hf:
         self.t = Tokenizer.from_file(str(path))
         self.t.no_padding(), self.t.no_truncation()
         self.pairs, self.specials = True, True
-        self.own = [token.content for token in self.t.get_added_tokens_decoder().values()]
+        added = self.t.get_added_tokens_decoder()
+        self.own = [token.content for token in added.values()]
+        # Of tokens that take white space along, morsel shows the token, the reference the stretch of text.
+        self.shown = {id: self.t.id_to_token(id) for id, token in added.items() if token.lstrip or token.rstrip}
         vocabulary = list(self.t.get_vocab())
         self.own += random.Random(1).sample(vocabulary, min(400, len(vocabulary)))
 
     def encode(self, text, pair=None, specials=True):
         e = self.t.encode(text, pair, add_special_tokens=specials)
         starts = [byte_starts(text), byte_starts(pair or "")]
-        return dict(ids=e.ids, tokens=e.tokens, type_ids=e.type_ids, offsets=[[starts[s or 0][a], starts[s or 0][b]] for (a, b), s in zip(e.offsets, e.sequence_ids)])
+        return dict(ids=e.ids, tokens=[self.shown.get(id, token) for id, token in zip(e.ids, e.tokens)], type_ids=e.type_ids, offsets=[[starts[s or 0][a], starts[s or 0][b]] for (a, b), s in zip(e.offsets, e.sequence_ids)])
 
     def decode(self, ids, skip):
         return self.t.decode(ids, skip_special_tokens=skip)
@@ -177,7 +180,7 @@ def open_reference(argument):
     if path.suffix == ".tiktoken":
         name = name or path.stem
         return Tiktoken(path, name), path, ["--encoding", name]
-    if path.is_dir() and not (path / "tokenizer.json").exists():
+    if path.is_dir() and not (path / "tokenizer.json").exists() and list(path.glob("*.model")):
         model = next(path.glob("*.model"))
         return SentencePiece(model), model, ["--no-special-tokens"]
     return Hf(path / "tokenizer.json" if path.is_dir() else path), path, []

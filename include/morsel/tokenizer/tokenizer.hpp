@@ -185,6 +185,9 @@ class Tokenizer {
         std::uint32_t word;
         Span origin;
     };
+    // The unknown tokens of a unigram model are shown as the text they stand for: index and text.
+    using Surfaces = std::vector<std::pair<std::size_t, std::string>>;
+
     // Offsets and word numbers are 32-bit in files and other tools; longer texts must be cut by the caller.
     static constexpr std::size_t max_text_bytes = std::size_t{1} << 31;
 
@@ -219,11 +222,12 @@ class Tokenizer {
     }
 
     // The tokens of a text, with nothing added.
-    std::vector<Piece> run(std::string_view text, bool parse_special) const {
+    std::vector<Piece> run(std::string_view text, bool parse_special, Surfaces* surfaces = nullptr) const {
         if (text.size() > max_text_bytes) throw Error("the text is too long", {.expected = "at most 2 GiB", .found = std::to_string(text.size()) + " bytes"});
         std::vector<Piece> out;
         std::uint32_t word = 0;
         ModelTokens tokens;
+        const auto* unigram = std::get_if<Unigram>(&parts_.model);
         for (const AddedSplit& raw : parts_.added_tokens.split_raw(text, parse_special)) {
             if (raw.token != nullptr) {
                 out.push_back({raw.token->id, word++, {raw.begin, raw.end}});
@@ -249,7 +253,10 @@ class Tokenizer {
                     if (piece.text.empty()) continue;
                     tokens.clear();
                     tokenize(parts_.model, piece.text, tokens);
-                    for (const ModelToken& t : tokens) out.push_back({t.id, word, origin_of(piece, t.begin, t.end)});
+                    for (const ModelToken& t : tokens) {
+                        if (surfaces != nullptr && unigram != nullptr && t.id == unigram->unk_id) surfaces->emplace_back(out.size(), piece.text.substr(t.begin, t.end - t.begin));
+                        out.push_back({t.id, word, origin_of(piece, t.begin, t.end)});
+                    }
                     ++word;
                 }
             }
@@ -258,7 +265,8 @@ class Tokenizer {
     }
 
     Encoding sequence(std::string_view text, std::uint32_t type, const EncodeOptions& options) const {
-        const std::vector<Piece> pieces = run(text, options.parse_special_tokens);
+        Surfaces surfaces;
+        const std::vector<Piece> pieces = run(text, options.parse_special_tokens, &surfaces);
         const std::size_t n = pieces.size();
         Encoding e;
         e.ids.reserve(n), e.tokens.reserve(n), e.offsets.reserve(n), e.word_ids.reserve(n);
@@ -268,6 +276,7 @@ class Tokenizer {
             e.offsets.push_back(piece.origin);
             e.word_ids.emplace_back(piece.word);
         }
+        for (auto& [i, surface] : surfaces) e.tokens[i] = std::move(surface);
         e.type_ids.assign(n, type);
         e.special_tokens_mask.assign(n, 0);
         e.attention_mask.assign(n, 1);

@@ -212,7 +212,7 @@ inline ModelTokens sentencepiece_merge(const SentencePiece& model, std::string_v
 }
 
 // The cut of greatest total score. A character that is no piece is unknown and costs 10 below the worst score; a user-defined piece has
-// the score of about 0 that SentencePiece gives it. Sums are kept as float and compared as double, as there: it decides ties.
+// the score of about 0 that SentencePiece gives it. Sums are float, as there: it decides ties.
 inline ModelTokens sentencepiece_viterbi(const SentencePiece& model, std::string_view text) {
     constexpr std::size_t none = static_cast<std::size_t>(-1);
     struct Best {
@@ -225,8 +225,8 @@ inline ModelTokens sentencepiece_viterbi(const SentencePiece& model, std::string
         const std::size_t next = begin + unicode::decode(text, begin).size;
         bool whole_character = false;
         const auto offer = [&](std::size_t end, double score, TokenId id) {
-            const double sum = score + static_cast<double>(best[begin].score);
-            if (best[end].begin == none || sum > static_cast<double>(best[end].score)) best[end] = {static_cast<float>(sum), begin, id};
+            const auto sum = static_cast<float>(score + static_cast<double>(best[begin].score));
+            if (best[end].begin == none || sum > best[end].score) best[end] = {sum, begin, id};
         };
         model.matched.for_each_at(text, begin, [&](std::size_t end, std::uint32_t id) {
             const float bonus = static_cast<float>(end - begin) * model.highest_score;
