@@ -52,14 +52,16 @@ inline TokenizerParts load_tokenizer_parts(const std::filesystem::path& path, co
     }
     const std::filesystem::path directory = file.parent_path();
     const std::string name = file.filename().string();
-    if (file.extension() == ".gguf") return load_gguf_tokenizer(GgufFile(file));
+    if (file.extension() == ".gguf") return load_gguf_tokenizer(GgufFile(file), options);
     if (name == "vocab.json" || name == "merges.txt") return load_vocab_merges(directory / "vocab.json", directory / "merges.txt", read_side_files(directory));
     if (file.extension() == ".txt") return load_vocab_txt(file, read_side_files(directory), options);
     if (file.extension() == ".tiktoken") return load_tiktoken(file, options, file.stem().string());
     if (file.extension() == ".model" && detail::looks_like_tiktoken(MappedFile(file).text())) return load_tiktoken(file, options, "llama3");
     if (file.extension() == ".model") return load_sentencepiece(file, read_side_files(directory));
     TokenizerParts parts = load_tokenizer_json(file, options);
-    apply_roles(read_side_files(directory), parts);
+    const TokenizerSideFiles side = read_side_files(directory);
+    apply_roles(side, parts);
+    add_config_tokens(side, parts);
     return parts;
 }
 
