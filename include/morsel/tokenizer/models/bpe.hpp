@@ -72,13 +72,24 @@ inline void find_byte_tokens(Bpe& model) {
 
 namespace detail {
 
-// The characters of a word as tokens, before any merge.
+// The characters of a word as tokens, before any merge. Their places are counted from what is put out, as the reference does: a
+// character that is dropped (no token, no unknown token) leaves no gap, so the ones behind it seem to stand further to the front.
 inline void bpe_characters(const Bpe& model, std::string_view word, ModelTokens& out) {
-    std::optional<ModelToken> unknown;
+    struct Unknown {
+        TokenId id;
+        std::size_t size;  // bytes
+    };
+    std::optional<Unknown> unknown;
     std::string affixed;
+    std::size_t placed = 0;
+    const auto put = [&](TokenId id, std::size_t size) {
+        const std::size_t end = std::min(placed + size, word.size());  // bytes of an affix may be too many
+        out.push_back({id, std::min(placed, end), end});
+        placed += size;
+    };
     for (std::size_t at = 0; at < word.size();) {
-        const std::size_t end = at + unicode::decode(word, at).size;
-        std::string_view character = word.substr(at, end - at);
+        const std::size_t size = unicode::decode(word, at).size, end = at + size;
+        std::string_view character = word.substr(at, size);
         const bool prefixed = at > 0 && !model.continuing_subword_prefix.empty();
         const bool suffixed = end == word.size() && !model.end_of_word_suffix.empty();
         if (prefixed || suffixed) {
@@ -88,30 +99,27 @@ inline void bpe_characters(const Bpe& model, std::string_view word, ModelTokens&
             character = affixed;
         }
         if (const auto id = model.vocabulary.id(character)) {
-            if (unknown) out.push_back(*unknown);
+            if (unknown) put(unknown->id, unknown->size);
             unknown.reset();
-            out.push_back({*id, at, end});
+            put(*id, size);
         } else if (model.byte_fallback && std::all_of(character.begin(), character.end(), [&](char c) {
                        return model.byte_tokens[static_cast<unsigned char>(c)].has_value();
                    })) {
             // A pending unknown stays pending: the reference emits it behind these bytes, and so do we.
-            for (std::size_t i = 0; i < character.size(); ++i) {
-                const std::size_t begin = std::min(at + i, end - 1);
-                out.push_back({*model.byte_tokens[static_cast<unsigned char>(character[i])], begin, std::min(begin + 1, end)});
-            }
+            for (const char byte : character) put(*model.byte_tokens[static_cast<unsigned char>(byte)], 1);
         } else if (model.unk_token) {
             if (unknown && model.fuse_unk) {
-                unknown->end = end;
+                unknown->size += size;
             } else {
-                if (unknown) out.push_back(*unknown);
+                if (unknown) put(unknown->id, unknown->size);
                 const auto id = model.vocabulary.id(*model.unk_token);
                 if (!id) throw Error("unk_token is not in the vocabulary", {.key = "model.unk_token", .found = *model.unk_token});
-                unknown = ModelToken{*id, at, end};
+                unknown = Unknown{*id, size};
             }
         }  // else: the character is dropped, and its neighbours may merge across the gap, as in the reference
         at = end;
     }
-    if (unknown) out.push_back(*unknown);
+    if (unknown) put(unknown->id, unknown->size);
 }
 
 // The definition, word for word; the reference of both functions below.
