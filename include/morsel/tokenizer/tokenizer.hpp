@@ -31,6 +31,7 @@ struct EncodeOptions {
     bool parse_special_tokens = true;                 // false: "<|end|>" in the text is text (a guard against injection)
     std::optional<Truncation> truncation = {};
     std::optional<Padding> padding = {};
+    std::optional<BpeDropout> dropout = {};           // for BPE models; without it merging is never random, whatever the file says
 };
 
 struct DecodeOptions {
@@ -78,7 +79,7 @@ class Tokenizer {
 
     // The ids alone. Equal to encode(text, options).ids.
     std::vector<TokenId> encode_ids(std::string_view text, const EncodeOptions& options = {}) const {
-        const bool one_text = !options.text_pair && !options.truncation && !options.padding;
+        const bool one_text = !options.text_pair && !options.truncation && !options.padding && !options.dropout;
         const TemplateProcessing* wrap = nullptr;
         std::size_t templates = 0;
         for (const PostProcessor& p : parts_.post_processors)
@@ -222,12 +223,14 @@ class Tokenizer {
     }
 
     // The tokens of a text, with nothing added.
-    std::vector<Piece> run(std::string_view text, bool parse_special, Surfaces* surfaces = nullptr) const {
+    std::vector<Piece> run(std::string_view text, bool parse_special, Surfaces* surfaces = nullptr, const std::optional<BpeDropout>& dropout = {}) const {
         if (text.size() > max_text_bytes) throw Error("the text is too long", {.expected = "at most 2 GiB", .found = std::to_string(text.size()) + " bytes"});
         std::vector<Piece> out;
         std::uint32_t word = 0;
         ModelTokens tokens;
         const auto* unigram = std::get_if<Unigram>(&parts_.model);
+        const Bpe* const random = dropout ? std::get_if<Bpe>(&parts_.model) : nullptr;
+        std::uint64_t draws = 0;
         for (const AddedSplit& raw : parts_.added_tokens.split_raw(text, parse_special)) {
             if (raw.token != nullptr) {
                 out.push_back({raw.token->id, word++, {raw.begin, raw.end}});
@@ -252,7 +255,8 @@ class Tokenizer {
                 for (const AlignedText& piece : pieces) {
                     if (piece.text.empty()) continue;
                     tokens.clear();
-                    tokenize(parts_.model, piece.text, tokens);
+                    if (random != nullptr) tokenize(*random, piece.text, *dropout, draws, tokens);
+                    else tokenize(parts_.model, piece.text, tokens);
                     for (const ModelToken& t : tokens) {
                         if (surfaces != nullptr && unigram != nullptr && t.id == unigram->unk_id) surfaces->emplace_back(out.size(), piece.text.substr(t.begin, t.end - t.begin));
                         out.push_back({t.id, word, origin_of(piece, t.begin, t.end)});
@@ -266,7 +270,7 @@ class Tokenizer {
 
     Encoding sequence(std::string_view text, std::uint32_t type, const EncodeOptions& options) const {
         Surfaces surfaces;
-        const std::vector<Piece> pieces = run(text, options.parse_special_tokens, &surfaces);
+        const std::vector<Piece> pieces = run(text, options.parse_special_tokens, &surfaces, options.dropout);
         const std::size_t n = pieces.size();
         Encoding e;
         e.ids.reserve(n), e.tokens.reserve(n), e.offsets.reserve(n), e.word_ids.reserve(n);
