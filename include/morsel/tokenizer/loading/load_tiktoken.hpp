@@ -79,7 +79,7 @@ inline TiktokenEncoding tiktoken_encoding(const std::string& name, const std::fi
 inline constexpr std::size_t max_token_bytes = 4096;
 
 // Tokens in the byte alphabet, in order of their lines. Throws Error with the line number.
-inline Vocabulary parse_tiktoken(std::string_view text, const std::filesystem::path& file) {
+inline Vocabulary tiktoken_vocabulary(std::string_view text, const std::filesystem::path& file) {
     Vocabulary vocabulary;
     std::vector<TokenId> ranks;
     std::string token;
@@ -144,12 +144,11 @@ inline bool last_pair(const Vocabulary& vocabulary, std::string_view token, std:
 
 }  // namespace detail
 
-// `fallback` names the encoding where the options do not. Throws Error.
-inline TokenizerParts load_tiktoken(const std::filesystem::path& file, const TokenizerOptions& options, const std::string& fallback) {
-    const MappedFile mapped(file);
-    if (const std::string guess = detail::seems_to_be(mapped.text()); !guess.empty()) throw Error("not a file of ranks", {.file = file.string(), .found = guess});
+// `text` is the content of the file, `file` its name for messages; `fallback` names the encoding where the options do not. Throws Error.
+inline TokenizerParts parse_tiktoken(std::string_view text, const std::filesystem::path& file, const TokenizerOptions& options, const std::string& fallback) {
+    if (const std::string guess = detail::seems_to_be(text); !guess.empty()) throw Error("not a file of ranks", {.file = file.string(), .found = guess});
     Bpe bpe;
-    bpe.vocabulary = detail::parse_tiktoken(mapped.text(), file);
+    bpe.vocabulary = detail::tiktoken_vocabulary(text, file);
     bpe.ignore_merges = true;
     bpe.merges.reserve(bpe.vocabulary.size());
     std::vector<std::size_t> starts;
@@ -189,6 +188,10 @@ inline TokenizerParts load_tiktoken(const std::filesystem::path& file, const Tok
     if (!encoding.eos.empty()) parts.special_tokens.eos = encoding.eos;
     parts.model = std::move(bpe);
     return parts;
+}
+
+inline TokenizerParts load_tiktoken(const std::filesystem::path& file, const TokenizerOptions& options, const std::string& fallback) {
+    return parse_tiktoken(MappedFile(file).text(), file, options, fallback);
 }
 
 }  // namespace morsel
