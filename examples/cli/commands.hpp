@@ -6,6 +6,8 @@ namespace cli {
 
 Command encode_command();
 Command decode_command();
+Command compare_command();
+Command trace_command();
 Command generate_command();
 Command chat_command();
 Command forward_command();

@@ -3,11 +3,13 @@
 #include <iostream>
 #include <iterator>
 #include <morsel/tokenizer.hpp>
+#include <morsel/visual.hpp>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 
 #include "commands.hpp"
+#include "colour.hpp"
 #include "tokenizer_options.hpp"
 
 namespace {
@@ -44,17 +46,6 @@ Document from_json(const std::string& line, std::size_t number) {
     return document;
 }
 
-// Control characters would break the line.
-std::string on_one_line(std::string_view token) {
-    std::string out;
-    for (const char c : token) {
-        char escape[8];
-        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) std::snprintf(escape, sizeof escape, "\\x%02x", static_cast<unsigned char>(c)), out += escape;
-        else out += c;
-    }
-    return out;
-}
-
 std::string as_json(const morsel::Encoding& e) {
     json offsets = json::array();
     for (const auto& span : e.offsets) offsets.push_back({span.begin, span.end});
@@ -67,33 +58,16 @@ std::string as_json(const morsel::Encoding& e) {
     return out.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
-// The text with its pieces on alternating backgrounds; what a post-processor added stands between brackets.
-std::string as_colours(const morsel::Encoding& e, std::string_view text) {
-    static constexpr const char* backgrounds[] = {"\x1b[48;5;153m", "\x1b[48;5;223m", "\x1b[48;5;157m", "\x1b[48;5;218m"};
-    std::string out;
-    std::size_t shown = 0, piece = 0;
-    for (std::size_t i = 0; i < e.size(); ++i) {
-        if (e.special_tokens_mask[i] != 0) {
-            out += "\x1b[7m" + on_one_line(e.tokens[i]) + "\x1b[0m";
-            continue;
-        }
-        const auto [begin, end] = e.offsets[i];
-        if (end <= shown || e.sequence_ids[i] != 0u) continue;  // further bytes of a character that has been shown
-        if (begin > shown) out.append(text, shown, begin - shown);
-        const std::size_t from = std::max(begin, shown);
-        out += std::string("\x1b[30m") + backgrounds[piece++ % 4] + on_one_line(text.substr(from, end - from)) + "\x1b[0m";
-        shown = end;
-    }
-    if (shown < text.size()) out.append(text, shown);
-    return out;
-}
-
 int run(const cli::Arguments& arguments) {
-    const std::string format = arguments.choice("--format", {"ids", "tokens", "json", "show"});
+    const std::string format = arguments.choice("--format", {"ids", "tokens", "json", "show", "html"});
     const std::string input = arguments.choice("--input", {"lines", "text", "jsonl"});
     const auto tokenizer = morsel::Tokenizer::from_pretrained(arguments.text("--tokenizer"), cli::tokenizer_options(arguments.text("--encoding")));
     const bool specials = !arguments.has("--no-special-tokens");
+    const bool colour = cli::colour_wanted(arguments);
     std::string out;
+    const auto write = [&] {
+        if (std::fwrite(out.data(), 1, out.size(), stdout) != out.size()) throw std::runtime_error("cannot write to standard output");
+    };
     const auto emit = [&](const Document& document) {
         morsel::EncodeOptions options{.add_special_tokens = document.add_special_tokens.value_or(specials)};
         if (document.pair) options.text_pair = *document.pair;
@@ -103,19 +77,20 @@ int run(const cli::Arguments& arguments) {
         } else {
             const morsel::Encoding e = tokenizer.encode(document.text, options);
             if (format == "json") out = as_json(e);
-            else if (format == "show") out = as_colours(e, document.text);
+            else if (format == "show") out = morsel::terminal_tokens(e, document.text, document.pair.value_or(""), {.colour = colour});
+            else if (format == "html") out = morsel::html_section(e, document.text, document.pair.value_or(""));
             else
-                for (const std::string& token : e.tokens) out += (out.empty() ? "" : " ") + on_one_line(token);
+                for (const std::string& token : e.tokens) out += (out.empty() ? "" : " ") + morsel::printable(token);
         }
-        out += '\n';
-        if (std::fwrite(out.data(), 1, out.size(), stdout) != out.size()) throw std::runtime_error("cannot write to standard output");
+        if (format != "html") out += '\n';
+        write();
     };
-    if (input == "text") {
-        emit({std::string(std::istreambuf_iterator<char>(std::cin), {}), {}, {}});
-        return 0;
-    }
+    if (format == "html") out = morsel::html_head("Tokens of " + arguments.text("--tokenizer")), write();
     std::size_t number = 0;
-    for (std::string line; std::getline(std::cin, line);) emit(input == "jsonl" ? from_json(line, ++number) : Document{line, {}, {}});
+    if (input == "text") emit({std::string(std::istreambuf_iterator<char>(std::cin), {}), {}, {}});
+    else
+        for (std::string line; std::getline(std::cin, line);) emit(input == "jsonl" ? from_json(line, ++number) : Document{line, {}, {}});
+    if (format == "html") out = morsel::html_end(), write();
     return 0;
 }
 
@@ -127,7 +102,8 @@ cli::Command cli::encode_command() {
             "",
             {{"--tokenizer", "PATH", "model directory, or one file: tokenizer.json, vocab.txt, tokenizer.model, GGUF", true},
              {"--encoding", "NAME", "of a .tiktoken file: cl100k_base, o200k_base, llama3 …; default: the file's name"},
-             {"--format", "FORMAT", "ids (default), tokens, json, show (coloured)"},
+             {"--format", "FORMAT", "ids (default), tokens, json, show (coloured pieces), html (a web page)"},
+             cli::colour_option,
              {"--input", "KIND", "lines (default), text (all of stdin is one document), jsonl"},
              {"--no-special-tokens", "", "leave out what the model puts around a text"}},
             run};

@@ -9,3 +9,4 @@
 #include "morsel/generation/generate.hpp"   // logits to ids
 #include "morsel/chat/chat_template.hpp"    // messages to a prompt
 #include "morsel/pipeline/text_generator.hpp"  // all of it, from a model directory
+#include "morsel/visual.hpp"                // pictures of tokens

@@ -4,3 +4,4 @@
 #include "morsel/tokenizer/from_pretrained.hpp"
 #include "morsel/tokenizer/stream_decoder.hpp"
 #include "morsel/tokenizer/tokenizer.hpp"
+#include "morsel/tokenizer/trace.hpp"

@@ -26,7 +26,7 @@ const std::map<std::string, std::set<std::string>>& plan() {
         {"ops", {"core", "formats"}},
         {"models", {"core", "formats", "ops"}},
         {"generation", {"core", "formats"}},
-        {"visual", {"core", "unicode"}},
+        {"visual", {"core", "unicode", "tokenizer"}},  // Encoding alone: plain data
         {"pipeline", {"core", "unicode", "formats", "tokenizer", "chat", "ops", "models", "generation"}},
         {"", {"core", "unicode", "formats", "tokenizer", "training", "chat", "ops", "models", "generation", "visual", "pipeline"}},
     };

@@ -46,7 +46,7 @@ TEST_CASE("help goes to stdout, wrong usage to stderr with status 2") {
     const Outcome help = run("--help");
     CHECK(help.status == 0);
     CHECK(help.err.empty());
-    for (const char* command : {"encode", "decode", "generate", "chat", "forward", "inspect"}) {
+    for (const char* command : {"encode", "decode", "compare", "trace", "generate", "chat", "forward", "inspect"}) {
         CHECK(help.out.find(command) != std::string::npos);
         const Outcome one = run(std::string(command) + " --help");
         CHECK(one.status == 0);
@@ -100,6 +100,63 @@ TEST_CASE("encode and decode are each other's inverse in every format") {
     CHECK(parse_json(back.out.substr(0, back.out.find('\n'))) == "A token");
     CHECK(run("encode --tokenizer " + model + " --input jsonl", "{\"text\": 3}\n").status == 1);
     CHECK(run("encode --tokenizer " + model + " --input jsonl", "not json\n").status == 1);
+}
+
+TEST_CASE("encode shows pieces, coloured only where that is wanted, and as a web page") {
+    const std::string arguments = "encode --tokenizer " + quoted(test_data() / "tokenizers/wordpiece.json") + " --format ";
+    const Outcome plain = run(arguments + "show", "the tokens\x1b[31m\n");
+    CHECK(plain.status == 0);
+    CHECK(plain.out.find('\x1b') == std::string::npos);  // no terminal: no colour
+    CHECK(plain.out.starts_with("⟨[CLS]⟩│the│ │"));
+    CHECK(plain.out.find("\\x1B") != std::string::npos);
+    CHECK(plain.out.ends_with("⟨[SEP]⟩\n"));
+    const Outcome coloured = run(arguments + "show --color always", "the tokens\n");
+    CHECK(coloured.out.starts_with("\x1b[7m[CLS]\x1b[0m\x1b[30;48;5;153mthe\x1b[0m "));
+    CHECK(run(arguments + "show --color perhaps").status == 2);
+    const Outcome page = run(arguments + "html", "the <b>tokens</b>\nsecond & line\n");
+    CHECK(page.status == 0);
+    CHECK(page.out.starts_with("<!DOCTYPE html>"));
+    CHECK(page.out.ends_with("</html>\n"));
+    CHECK(page.out.find("<b>") == std::string::npos);
+    CHECK(page.out.find("bytes 74 68 65&#10;offsets 0–3\">the</span>") != std::string::npos);
+    const auto sections = [](const std::string& html) { return html.find("</section>", html.find("</section>") + 1) != std::string::npos; };
+    CHECK(sections(page.out));
+}
+
+TEST_CASE("compare puts tokenizers side by side") {
+    const auto svg = scratch("bars.svg");
+    std::filesystem::remove(svg);
+    const std::string tokenizers = "--tokenizer bytes characters words --tokenizer " + quoted(test_data() / "tokenizers/wordpiece.json");
+    const Outcome outcome = run("compare " + tokenizers + " --svg " + quoted(svg), "Größe it is");
+    CHECK(outcome.status == 0);
+    CHECK(lines(outcome.out) == 9);
+    CHECK(outcome.out.find("bytes                               256         13         1.00\n  G│r│\\xC3│\\xB6│\\xC3│\\x9F│e│ │i│t│ │i│s\n") != std::string::npos);
+    CHECK(outcome.out.find("characters                      1114112         11         1.18\n  G│r│ö│ß│e│ │i│t│ │i│s\n") != std::string::npos);
+    CHECK(outcome.out.find("words                              open          3         4.33\n  Größe│ │it│ │is\n") != std::string::npos);
+    CHECK(outcome.out.find("wordpiece.json                      333 ") != std::string::npos);
+    const std::string drawing = read_file(svg);
+    CHECK(drawing.starts_with("<svg "));
+    CHECK(drawing.find(">4.33</text>") != std::string::npos);
+    const Outcome counts = run("compare --counts --text '' " + tokenizers);
+    CHECK(counts.status == 0);
+    CHECK(lines(counts.out) == 5);
+    CHECK(run("compare --tokenizer words --text x --svg /no/such/directory/x.svg").status == 1);
+    CHECK(run("compare --text x").status == 2);
+    CHECK(run("compare --tokenizer no/such/path --text x").status == 1);
+}
+
+TEST_CASE("trace shows how each model finds its tokens") {
+    const auto path = [](const char* name) { return "trace --tokenizer " + quoted(test_data() / "tokenizers" / name); };
+    const Outcome bpe = run(path("byte_level.json") + " text");  // merges e x (rank 7) and ex t (rank 13) lead
+    CHECK(bpe.status == 0);
+    CHECK(bpe.out.starts_with("Ġtext\n"));
+    CHECK(bpe.out.find("rank 7: e + x") != std::string::npos);
+    CHECK(bpe.out.find("rank 13: ex + t") != std::string::npos);
+    CHECK(run(path("wordpiece.json") + " tokens").out.find("tokens:") != std::string::npos);
+    CHECK(run(path("unigram.json") + " tokens").out.find("* ") != std::string::npos);
+    CHECK(run(path("sentencepiece") + " tokens").status == 0);
+    CHECK(run(path("byte_level.json")).status == 2);
+    CHECK(run("trace --tokenizer no/such/path word").status == 1);
 }
 
 TEST_CASE("generate prints the text, or everything as JSON") {

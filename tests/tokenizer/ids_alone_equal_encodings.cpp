@@ -1,4 +1,4 @@
-// encode_ids has a fast way for byte-level BPE; it must give what encode, the plain pipeline, gives: on the reference's texts, on
+// encode_ids has a fast way for most tokenizers; it must give what encode, the plain pipeline, gives: on the reference's texts, on
 // random mixtures of scripts, spaces, contractions and added tokens, on bytes that are no UTF-8, and from many threads at once.
 #include <atomic>
 #include <random>
@@ -28,7 +28,7 @@ bool same_ids(const Tokenizer& tokenizer, std::string_view text) {
 std::string random_text(std::mt19937& random, const Tokenizer& tokenizer) {
     static const std::vector<std::string> parts = {" ", "  ", "\n", "\r\n", "\t", "\u00a0", "\u3000", "'s", "'LL", "'\u017f", "the", " The", "international", "ization",
                                                    "antidisestablishmentarianism", "1", "23", "4567", "\u0663", "\u2167", "é", "e\u0301", "ß", "İ", "Ω", "я", "ह", "ी", "東京", "です",
-                                                   "한국", "📌", "👩‍🚀", ".", "...", "/", "_", "--", "{}", "();", "€", "\xff", "\xe4\xb8", "a", "b", "zz", "\u200b", "\ufeff"};
+                                                   "한국", "📌", "👩‍🚀", ".", "...", "/", "_", "--", "{}", "();", "€", "\xff", "\xe4\xb8", "a", "b", "zz", "\u200b", "\ufeff", "\u2581", "\u2581\u2581", "中文字符測試", "ひらがなカタカナ", "\x0b", "\x85", "\u2028", "ไทย", "))", "->", "Москва"};
     std::string text;
     const auto& added = tokenizer.added_tokens();
     for (std::size_t n = random() % 40; n > 0; --n) {
@@ -43,8 +43,8 @@ std::string random_text(std::mt19937& random, const Tokenizer& tokenizer) {
 
 TEST_CASE("ids alone equal those of encodings on random text") {
     std::vector<std::filesystem::path> paths = {test_data() / "tokenizers/byte_level.json", test_data() / "tiny-llm", test_data() / "tokenizers/byte_fallback.json",
-                                                test_data() / "tokenizers/wordpiece.json"};
-    for (const char* model : {"gpt2", "roberta-base"})
+                                                test_data() / "tokenizers/wordpiece.json", test_data() / "tokenizers/wordpiece"};
+    for (const char* model : {"gpt2", "roberta-base", "phi-3-mini-4k-instruct", "bert-base-cased"})
         if (const auto path = reference_data(std::filesystem::path("models") / model)) paths.push_back(*path);
     for (const auto& path : paths) {
         const Tokenizer tokenizer = Tokenizer::from_pretrained(path);
@@ -58,7 +58,7 @@ TEST_CASE("ids alone equal those of encodings on random text") {
 }
 
 TEST_CASE("ids alone equal those of encodings on the reference's texts") {
-    for (const char* model : {"gpt2", "roberta-base"}) {
+    for (const char* model : {"gpt2", "roberta-base", "phi-3-mini-4k-instruct", "bert-base-cased"}) {
         const auto path = reference_data(std::filesystem::path("models") / model);
         const auto lines = reference_data("gold/tokenizers/" + std::string(model) + ".jsonl.xz");
         if (!path || !lines) return;
@@ -67,6 +67,36 @@ TEST_CASE("ids alone equal those of encodings on the reference's texts") {
             const std::string text = line.at("text").get<std::string>();
             INFO(model << ": " << text);
             REQUIRE(same_ids(tokenizer, text));
+        }
+    }
+}
+
+TEST_CASE("ids alone equal those of encodings across chunks") {
+    std::vector<std::filesystem::path> paths;
+    for (const char* name : {"byte_level.json", "byte_fallback.json", "wordpiece.json"}) paths.push_back(test_data() / "tokenizers" / name);
+    for (const char* model : {"gpt2", "phi-3-mini-4k-instruct", "bert-base-cased"})
+        if (const auto path = reference_data(std::filesystem::path("models") / model)) paths.push_back(*path);
+    for (const auto& path : paths) {
+        const Tokenizer tokenizer = Tokenizer::from_pretrained(path);
+        std::mt19937 random(7);
+        for (int i = 0; i < 40; ++i) {
+            std::string text;
+            while (text.size() < 9000) {
+                text += random_text(random, tokenizer);
+                if (random() % 8 == 0)
+                    for (std::size_t n = random() % 1500; n > 0; --n) text += random() % 3 == 0 ? "中" : "文";
+                if (random() % 8 == 0) text += std::string(random() % 9000, "ax 1\n-"[random() % 6]);
+            }
+            const auto expected = tokenizer.encode(text).ids;
+            INFO(path.string() << ": " << text);
+            REQUIRE(tokenizer.encode_ids(text) == expected);
+            std::string valid;  // the same without what is no UTF-8, else all of it takes the plain way
+            for (std::size_t at = 0; at < text.size();) {
+                const auto point = unicode::decode(text, at);
+                if (point.valid) valid.append(text, at, point.size);
+                at += point.size;
+            }
+            REQUIRE(tokenizer.encode_ids(valid) == tokenizer.encode(valid).ids);
         }
     }
 }
@@ -84,4 +114,14 @@ TEST_CASE("a tokenizer that learns while encoding is the same from many threads 
         for (std::size_t i = 0; i < texts.size(); ++i) wrong += tokenizer.encode_ids(texts[i]) != expected[i];
     });
     CHECK(wrong == 0);
+}
+
+TEST_CASE("a byte that is no text is not swallowed with the white space before a token") {
+    AddedTokens added;
+    added.add({.content = "<m>", .lstrip = true}, Vocabulary());
+    added.finish([](std::string_view content) { return std::string(content); });
+    const auto splits = added.split_raw("a \u3000\x85<m>");
+    REQUIRE(splits.size() == 2);
+    CHECK(splits[1].begin == 6);
+    CHECK(added.split_raw("a \u3000<m>")[1].begin == 1);
 }

@@ -4,7 +4,6 @@
 // token inside a word is no match, and no shorter token is tried there; `lstrip` and `rstrip` swallow neighbouring white space.
 #pragma once
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -18,6 +17,7 @@
 #include "morsel/core/error.hpp"
 #include "morsel/core/flat_map.hpp"
 #include "morsel/tokenizer/models/vocabulary.hpp"
+#include "morsel/tokenizer/text/pattern_trie.hpp"
 #include "morsel/unicode/properties.hpp"
 #include "morsel/unicode/utf8.hpp"
 
@@ -30,76 +30,6 @@ struct AddedToken {
     bool lstrip = false, rstrip = false;
     bool normalized = false;
     bool special = false;  // left out of decoded text on request
-};
-
-// Finds the longest of many strings at a place: a trie over bytes. Finding all matches of a text costs at most O(length · longest
-// pattern), in practice one table look-up a byte.
-class PatternTrie {
-  public:
-    void add(std::string_view pattern, std::uint32_t value) {
-        if (pattern.empty()) return;
-        begins_[static_cast<unsigned char>(pattern[0])] = true;
-        std::uint32_t node = 0;
-        for (const char c : pattern) {
-            const std::uint64_t edge = pack_pair(node, static_cast<unsigned char>(c));
-            const std::uint32_t* next = children_.find(edge);
-            if (next != nullptr) {
-                node = *next;
-            } else {
-                node = static_cast<std::uint32_t>(values_.size());
-                values_.push_back(none);
-                children_.set(edge, node);
-            }
-        }
-        values_[node] = value;
-    }
-
-    bool empty() const noexcept { return values_.size() == 1; }
-
-    struct Match {
-        std::size_t begin, end;
-        std::uint32_t value;
-    };
-
-    // The next match at or after `from`.
-    std::optional<Match> find(std::string_view text, std::size_t from) const noexcept {
-        if (empty()) return std::nullopt;
-        for (std::size_t begin = from; begin < text.size(); ++begin) {
-            if (!begins_[static_cast<unsigned char>(text[begin])]) continue;
-            if (const auto longest = match_at(text, begin)) return longest;
-        }
-        return std::nullopt;
-    }
-
-    // Bytes of the longest pattern that begins at `begin`; 0 where none does.
-    std::size_t longest_at(std::string_view text, std::size_t begin) const noexcept {
-        if (begin >= text.size() || !begins_[static_cast<unsigned char>(text[begin])]) return 0;
-        const auto match = match_at(text, begin);
-        return match ? match->end - begin : 0;
-    }
-
-    // f(end, value) for every pattern that begins at `begin`, the shortest first.
-    template <class F> void for_each_at(std::string_view text, std::size_t begin, F&& f) const {
-        std::uint32_t node = 0;
-        for (std::size_t at = begin; at < text.size(); ++at) {
-            const std::uint32_t* next = children_.find(pack_pair(node, static_cast<unsigned char>(text[at])));
-            if (next == nullptr) break;
-            node = *next;
-            if (values_[node] != none) f(at + 1, values_[node]);
-        }
-    }
-
-  private:
-    std::optional<Match> match_at(std::string_view text, std::size_t begin) const noexcept {
-        std::optional<Match> longest;
-        for_each_at(text, begin, [&](std::size_t end, std::uint32_t value) { longest = Match{begin, end, value}; });
-        return longest;
-    }
-
-    static constexpr std::uint32_t none = 0xffffffffu;
-    std::array<bool, 256> begins_ = {};
-    FlatMap<std::uint32_t> children_;                // (node, byte) → node
-    std::vector<std::uint32_t> values_ = {none};     // of each node
 };
 
 // A stretch of text that is an added token, or that is left for the next step.
@@ -169,6 +99,9 @@ class AddedTokens {
     // Cuts raw text, or normalized text, at the tokens of that kind. `parse_special` false leaves special tokens in the text.
     std::vector<AddedSplit> split_raw(std::string_view text, bool parse_special = true) const { return split(raw_, text, parse_special); }
     std::vector<AddedSplit> split_normalized(std::string_view text, bool parse_special = true) const { return split(normalized_, text, parse_special); }
+    // The same one by one: f(AddedSplit) gives false to stop, and so does this then.
+    template <class F> bool for_each_raw(std::string_view text, bool parse_special, F&& f) const { return for_each(raw_, text, parse_special, f); }
+    template <class F> bool for_each_normalized(std::string_view text, bool parse_special, F&& f) const { return for_each(normalized_, text, parse_special, f); }
 
   private:
     static constexpr std::size_t none = static_cast<std::size_t>(-1);
@@ -184,7 +117,12 @@ class AddedTokens {
 
     std::vector<AddedSplit> split(const PatternTrie& trie, std::string_view text, bool parse_special) const {
         std::vector<AddedSplit> splits;
-        std::size_t done = 0;  // everything before is in a split
+        for_each(trie, text, parse_special, [&](const AddedSplit& split) { return splits.push_back(split), true; });
+        return splits;
+    }
+
+    template <class F> bool for_each(const PatternTrie& trie, std::string_view text, bool parse_special, F&& f) const {
+        std::size_t done = 0;  // everything before is done
         for (std::size_t from = 0;;) {
             const auto match = trie.find(text, from);
             if (!match) break;
@@ -197,7 +135,8 @@ class AddedTokens {
                 // Not before `done`: what an earlier token has swallowed stays with that token.
                 while (begin > done) {
                     const std::size_t start = unicode::previous_start(text, begin);
-                    if (!unicode::is_white_space(unicode::decode(text, start).value)) break;
+                    const auto point = unicode::decode(text, start);
+                    if (start + point.size != begin || !unicode::is_white_space(point.value)) break;  // a stray tail is no part of a space
                     begin = start;
                 }
                 begin = std::max(begin, done);
@@ -209,12 +148,11 @@ class AddedTokens {
                     end += point.size;
                 }
             }
-            if (done < begin) splits.push_back({nullptr, done, begin});
-            splits.push_back({&token, begin, end});
+            if (done < begin && !f(AddedSplit{nullptr, done, begin})) return false;
+            if (!f(AddedSplit{&token, begin, end})) return false;
             done = end;
         }
-        if (done != text.size()) splits.push_back({nullptr, done, text.size()});
-        return splits;
+        return done == text.size() || f(AddedSplit{nullptr, done, text.size()});
     }
 
     std::vector<AddedToken> tokens_;

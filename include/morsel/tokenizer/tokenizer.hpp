@@ -20,7 +20,7 @@
 #include "morsel/core/threads.hpp"
 #include "morsel/tokenizer/decoding/decoders.hpp"
 #include "morsel/tokenizer/encoding.hpp"
-#include "morsel/tokenizer/fast/byte_level_encoder.hpp"
+#include "morsel/tokenizer/fast/fast_encoder.hpp"
 #include "morsel/tokenizer/tokenizer_parts.hpp"
 
 namespace morsel {
@@ -59,7 +59,7 @@ class Tokenizer {
             normalize(*parts_.normalizer, text);
             return text.text;
         });
-        if (const auto* bpe = std::get_if<Bpe>(&parts_.model)) byte_level_ = ByteLevelEncoder::create(*bpe, parts_.normalizer.has_value(), parts_.pre_tokenizer);
+        fast_ = fast::FastEncoder::create(parts_, cache_bytes);
     }
 
     // Text of any bytes: what is no UTF-8 counts as U+FFFD, one for each maximal subpart (for SentencePiece: for each byte). Offsets
@@ -190,6 +190,7 @@ class Tokenizer {
     using Surfaces = std::vector<std::pair<std::size_t, std::string>>;
 
     // Offsets and word numbers are 32-bit in files and other tools; longer texts must be cut by the caller.
+    static constexpr std::size_t cache_bytes = std::size_t{64} << 20;
     static constexpr std::size_t max_text_bytes = std::size_t{1} << 31;
 
     std::optional<TokenId> id_of(const std::optional<std::string>& token) const { return token ? token_to_id(*token) : std::nullopt; }
@@ -203,23 +204,39 @@ class Tokenizer {
 
     // Appends the ids of a text, with nothing added: by the fast encoder where there is one for this tokenizer, else out of run().
     void append_ids(std::string_view text, bool parse_special, std::vector<TokenId>& ids) const {
-        if (!byte_level_ || text.size() > max_text_bytes || !unicode::is_valid_utf8(text)) {
-            for (const Piece& piece : run(text, parse_special)) ids.push_back(piece.id);
-            return;
-        }
-        const Bpe& model = std::get<Bpe>(parts_.model);
-        ids.reserve(ids.size() + text.size() / 4 + 8);
-        for (const AddedSplit& raw : parts_.added_tokens.split_raw(text, parse_special)) {
-            if (raw.token != nullptr) {
-                ids.push_back(raw.token->id);
-                continue;
+        if (fast_ && text.size() <= max_text_bytes) {
+            const auto workspace = fast_->workspace();
+            workspace->ids.clear();
+            if (append_ids_fast(text, parse_special, *workspace)) {
+                const auto found = workspace->ids.ids();
+                ids.insert(ids.end(), found.begin(), found.end());
+                return;
             }
+        }
+        for (const Piece& piece : run(text, parse_special)) ids.push_back(piece.id);
+    }
+
+    bool append_ids_fast(std::string_view text, bool parse_special, fast::Workspace& workspace) const {
+        const AddedTokens& added = parts_.added_tokens;
+        const auto plain = [this](std::string_view unit, std::vector<TokenId>& ids) {
+            AlignedText section = aligned(unit);
+            if (parts_.normalizer) normalize(*parts_.normalizer, section);
+            std::vector<AlignedText> pieces;
+            pieces.push_back(std::move(section));
+            if (parts_.pre_tokenizer) pre_tokenize(*parts_.pre_tokenizer, pieces);
+            ModelTokens tokens;
+            for (const AlignedText& piece : pieces)
+                if (!piece.text.empty()) tokenize(parts_.model, piece.text, tokens);
+            for (const ModelToken& token : tokens) ids.push_back(token.id);
+        };
+        return added.for_each_raw(text, parse_special, [&](const AddedSplit& raw) {
+            if (raw.token != nullptr) return workspace.ids.push_back(raw.token->id), true;
             const std::string_view section = text.substr(raw.begin, raw.end - raw.begin);
-            for (const AddedSplit& part : parts_.added_tokens.split_normalized(section, parse_special)) {
-                if (part.token != nullptr) ids.push_back(part.token->id);
-                else byte_level_->encode(model, section.substr(part.begin, part.end - part.begin), ids);
-            }
-        }
+            return added.for_each_normalized(section, parse_special, [&](const AddedSplit& part) {
+                if (part.token != nullptr) return workspace.ids.push_back(part.token->id), true;
+                return fast_->encode(parts_, section.substr(part.begin, part.end - part.begin), raw.begin + part.begin, workspace, plain);
+            });
+        });
     }
 
     // The tokens of a text, with nothing added.
@@ -289,7 +306,7 @@ class Tokenizer {
     }
 
     TokenizerParts parts_;
-    std::shared_ptr<const ByteLevelEncoder> byte_level_;  // null where the pipeline is another
+    std::shared_ptr<fast::FastEncoder> fast_;  // null where the pipeline is another
 };
 
 }  // namespace morsel

@@ -18,11 +18,11 @@
 #include <vector>
 
 #include "morsel/core/error.hpp"
-#include "morsel/tokenizer/added_tokens.hpp"
 #include "morsel/tokenizer/models/model_token.hpp"
 #include "morsel/tokenizer/models/vocabulary.hpp"
 #include "morsel/tokenizer/text/aligned_text.hpp"
 #include "morsel/tokenizer/text/charsmap.hpp"
+#include "morsel/tokenizer/text/pattern_trie.hpp"
 #include "morsel/unicode/utf8.hpp"
 
 namespace morsel {

@@ -1,0 +1,245 @@
+// The fast way from text to ids: cut the text into words that the tokenizer treats one by one (piece_cutter.hpp, unit_cutter.hpp), and
+// look each up in a memory of words met before (word_encoder.hpp). What a tokenizer's words are, and how a new one becomes ids, is
+// decided once, when it is loaded:
+//   byte-level BPE       pieces of the split pattern; new ones are merged by BytePairMerger
+//   spaced BPE           SentencePiece-like: ▁ for spaces and no pattern; units cut where the vocabulary proves that it is safe
+//   plain units          WordPiece after BERT's pre-tokenizer, models after Metaspace: new units go through the plain pipeline
+// The plain pipeline in tokenizer.hpp is the reference; tests hold the two equal. A tokenizer of another kind has no fast encoder.
+#pragma once
+#include <algorithm>
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "morsel/tokenizer/fast/byte_pair_merger.hpp"
+#include "morsel/tokenizer/fast/unit_cutter.hpp"
+#include "morsel/tokenizer/fast/workspace.hpp"
+#include "morsel/tokenizer/tokenizer_parts.hpp"
+
+namespace morsel::fast {
+
+class FastEncoder {
+  public:
+    // The encoder of these parts, or null where they are not of a kind it knows. `cache_bytes`: what each thread may remember.
+    static std::shared_ptr<FastEncoder> create(const TokenizerParts& parts, std::size_t cache_bytes) {
+        const auto& added = parts.added_tokens.tokens();
+        const bool looks_at_normalized = std::any_of(added.begin(), added.end(), [](const AddedToken& token) { return token.normalized; });
+        if (parts.normalizer && looks_at_normalized) return nullptr;
+        std::shared_ptr<FastEncoder> encoder(new FastEncoder(cache_bytes));
+        if (encoder->take_byte_level(parts) || encoder->take_spaced(parts) || encoder->take_plain(parts)) return encoder;
+        return nullptr;
+    }
+
+    WorkspacePool::Loan workspace() { return pool_.take(); }
+
+    // Appends to workspace.ids the ids of one section, the text between added tokens, which begins at byte `begin` of the whole. `parts`
+    // are those it was made for; plain(text, ids) appends the ids of a section by the plain pipeline. Gives false where the section is no
+    // UTF-8; what ids there are then mean nothing.
+    template <class Plain> bool encode(const TokenizerParts& parts, std::string_view section, std::size_t begin, Workspace& workspace, Plain&& plain) const {
+        if (section.empty()) return true;
+        std::string normalized;
+        if (normalize_first_) {
+            for (const auto& step : parts.normalizer->steps)
+                if (!unicode::is_normalized_quick(section, std::get<UnicodeNormalizer>(step).form)) {
+                    if (!unicode::is_valid_utf8(section)) return false;
+                    AlignedText text = aligned(section);
+                    normalize(*parts.normalizer, text);
+                    section = normalized = std::move(text.text);
+                    break;
+                }
+        }
+        if (puts_space_before(section, begin)) {
+            workspace.text.assign(1, ' ').append(section);
+            section = workspace.text;
+        }
+        switch (kind_) {
+            case Kind::byte_level:
+                return encode_by(section, workspace, [&](std::string_view word, std::vector<TokenId>& ids) {
+                    const Bpe& model = std::get<Bpe>(parts.model);
+                    if (model.ignore_merges)
+                        if (const auto id = whole_word(model, word)) return ids.push_back(*id);
+                    merger_.encode(model, word, workspace.merge, ids);
+                });
+            case Kind::spaced:
+                return encode_by(section, workspace, [&](std::string_view unit, std::vector<TokenId>& ids) {
+                    std::string marked;
+                    for (const char c : unit) c == ' ' ? marked += "\u2581" : marked += c;
+                    ModelTokens tokens;
+                    tokenize(std::get<Bpe>(parts.model), marked, tokens);
+                    for (const ModelToken& token : tokens) ids.push_back(token.id);
+                });
+            case Kind::plain: return encode_by(section, workspace, plain);
+        }
+        return false;
+    }
+
+  private:
+    enum class Kind { byte_level, spaced, plain };
+    enum class SpaceBefore { never, always, unless_there, unless_there_at_begin };
+
+    explicit FastEncoder(std::size_t cache_bytes) : pool_(cache_bytes) {}
+
+    bool puts_space_before(std::string_view section, std::size_t begin) const noexcept {
+        switch (space_before_) {
+            case SpaceBefore::never: return false;
+            case SpaceBefore::always: return true;
+            case SpaceBefore::unless_there_at_begin:
+                if (begin != 0) return false;
+                [[fallthrough]];
+            case SpaceBefore::unless_there: return section.front() != ' ' && !(kind_ != Kind::byte_level && section.starts_with("\u2581"));
+        }
+        return false;
+    }
+
+    template <class Miss> bool encode_by(std::string_view section, Workspace& workspace, Miss&& miss) const {
+        for (std::size_t at = 0; at < section.size();) {
+            const Pieces pieces = cutter_.cut(section, at, workspace.cut);
+            if (pieces.count == 0) return false;
+            encode_words(pieces.text, workspace.cut.starts, pieces.count, workspace.cache, workspace.word_ids, workspace.ids, miss);
+            at += pieces.bytes;
+        }
+        return true;
+    }
+
+    // ByteLevel, Split by a known pattern and then ByteLevel, or Digits and then ByteLevel; in front of them nothing or NFC and its kin.
+    bool take_byte_level(const TokenizerParts& parts) {
+        const auto* model = std::get_if<Bpe>(&parts.model);
+        if (model == nullptr || !parts.pre_tokenizer) return false;
+        if (parts.normalizer)
+            for (const auto& step : parts.normalizer->steps)
+                if (!std::holds_alternative<UnicodeNormalizer>(step)) return false;
+        const auto scanner = byte_level_scanner(*parts.pre_tokenizer);
+        auto merger = scanner ? BytePairMerger::create(*model) : std::nullopt;
+        if (!merger) return false;
+        merger_ = std::move(*merger);
+        normalize_first_ = parts.normalizer.has_value();
+        std::shared_ptr<TokenPairs> pairs;
+        if (!model->ignore_merges) {  // else a piece may be a token though no merge makes it
+            pairs = std::make_shared<TokenPairs>(model->vocabulary.size());
+            std::string bytes;
+            model->vocabulary.for_each([&](std::string_view token, TokenId) {
+                bytes.clear();
+                for (std::size_t i = 0; i < token.size();) {
+                    const int byte = character_to_byte(unicode::next_code_point(token, i));
+                    if (byte < 0) return;
+                    bytes += static_cast<char>(byte);
+                }
+                pairs->add(bytes);
+            });
+        }
+        cutter_ = PieceCutter(*scanner, std::move(pairs));
+        kind_ = Kind::byte_level;
+        return true;
+    }
+
+    std::optional<SplitScanner> byte_level_scanner(const PreTokenizer& pre_tokenizer) {
+        const auto& steps = pre_tokenizer.steps;
+        if (steps.empty() || steps.size() > 2) return std::nullopt;
+        const auto* bytes = std::get_if<ByteLevelPreTokenizer>(&steps.back());
+        if (bytes == nullptr) return std::nullopt;
+        if (steps.size() == 1) {
+            if (!bytes->use_regex) return std::nullopt;
+            if (bytes->add_prefix_space) space_before_ = SpaceBefore::unless_there;
+            return split::gpt2;
+        }
+        if (bytes->add_prefix_space) return std::nullopt;
+        if (const auto* digits = std::get_if<DigitsPreTokenizer>(&steps[0])) return digits->individual_digits && bytes->use_regex ? std::optional(split::smollm) : std::nullopt;
+        const auto* by_pattern = std::get_if<SplitPreTokenizer>(&steps[0]);
+        if (by_pattern == nullptr || bytes->use_regex) return std::nullopt;
+        const auto* scanner = std::get_if<SplitScanner>(&by_pattern->pattern.matcher);
+        if (scanner == nullptr || scanner->is_match != nullptr) return std::nullopt;
+        // Every piece is a match, so matches isolated and gaps removed are the same.
+        if (by_pattern->behavior != (by_pattern->invert ? SplitBehavior::removed : SplitBehavior::isolated)) return std::nullopt;
+        return *scanner;
+    }
+
+    static std::optional<TokenId> whole_word(const Bpe& model, std::string_view word) {
+        std::string characters;
+        for (const char byte : word) unicode::append(characters, byte_to_character[static_cast<unsigned char>(byte)]);
+        return model.vocabulary.id(characters);
+    }
+
+    // Llama 2, Phi-3, Gemma and their kin: spaces become ▁, perhaps with one in front, and the text is one word.
+    bool take_spaced(const TokenizerParts& parts) {
+        const auto* model = std::get_if<Bpe>(&parts.model);
+        if (model == nullptr || model->ignore_merges || !model->continuing_subword_prefix.empty() || !model->end_of_word_suffix.empty()) return false;
+        // An unknown character could join with another one across a cut, or vanish and let its neighbours merge.
+        if (!model->byte_fallback || !model->vocabulary.id("\u2581") ||
+            !std::all_of(model->byte_tokens.begin(), model->byte_tokens.end(), [](const auto& id) { return id.has_value(); }))
+            return false;
+        bool marks = false;
+        space_before_ = SpaceBefore::never;
+        if (parts.normalizer)
+            for (const auto& step : parts.normalizer->steps) {
+                if (const auto* prepend = std::get_if<PrependNormalizer>(&step)) {
+                    if (marks || space_before_ != SpaceBefore::never || prepend->prefix != "\u2581") return false;
+                    space_before_ = SpaceBefore::always;
+                } else if (const auto* replace = std::get_if<ReplaceNormalizer>(&step)) {
+                    if (marks || !is_literal(replace->pattern, " ") || replace->content != "\u2581") return false;
+                    marks = true;
+                } else {
+                    return false;
+                }
+            }
+        if (parts.pre_tokenizer)
+            for (const auto& step : parts.pre_tokenizer->steps) {
+                if (const auto* metaspace = std::get_if<MetaspacePreTokenizer>(&step)) {
+                    if (marks || metaspace->split || metaspace->replacement != 0x2581) return false;
+                    using Prepend = MetaspacePreTokenizer::Prepend;
+                    if (metaspace->prepend == Prepend::always) space_before_ = SpaceBefore::unless_there;
+                    if (metaspace->prepend == Prepend::first) space_before_ = SpaceBefore::unless_there_at_begin;
+                    marks = true;
+                } else if (const auto* split = std::get_if<SplitPreTokenizer>(&step)) {
+                    if (!marks || split->invert || !is_literal(split->pattern, " ")) return false;  // there are no spaces any more
+                } else {
+                    return false;
+                }
+            }
+        if (!marks) return false;
+        auto pairs = std::make_shared<TokenPairs>(model->vocabulary.size());
+        bool bytes_merge = false;  // a token made out of byte tokens; never seen
+        model->vocabulary.for_each([&](std::string_view token, TokenId) {
+            if (token.size() > 6 && token.find("<0x") != token.npos) bytes_merge = true;
+            pairs->add(token);
+        });
+        if (bytes_merge) return false;
+        cutter_ = PieceCutter(CutRule{{}, std::move(pairs)}, &cut_units<detail::SpacedUnits>);
+        kind_ = Kind::spaced;
+        return true;
+    }
+
+    static bool is_literal(const Pattern& pattern, std::string_view text) {
+        if (const auto* literal = std::get_if<std::string>(&pattern.matcher)) return *literal == text;
+        const auto* run = std::get_if<ClassRun>(&pattern.matcher);
+        return run != nullptr && run->of == ClassRun::Class::character && !run->greedy && run->at_least == 1 && text.size() == 1 && run->character == static_cast<unsigned char>(text[0]);
+    }
+
+    bool take_plain(const TokenizerParts& parts) {
+        space_before_ = SpaceBefore::never;
+        kind_ = Kind::plain;
+        if (!parts.pre_tokenizer || parts.pre_tokenizer->steps.size() != 1) return false;
+        if (std::holds_alternative<BertPreTokenizer>(parts.pre_tokenizer->steps[0])) {
+            if (!parts.normalizer || parts.normalizer->steps.size() != 1) return false;
+            const auto* bert = std::get_if<BertNormalizer>(&parts.normalizer->steps[0]);
+            if (bert == nullptr || !bert->handle_chinese_chars) return false;
+            cutter_ = PieceCutter(CutRule{}, &cut_units<detail::BertUnits>);
+            return true;
+        }
+        return false;
+    }
+
+    Kind kind_ = Kind::plain;
+    SpaceBefore space_before_ = SpaceBefore::never;
+    bool normalize_first_ = false;
+    PieceCutter cutter_;
+    BytePairMerger merger_;
+    mutable WorkspacePool pool_;
+};
+
+}  // namespace morsel::fast

@@ -1,0 +1,70 @@
+// Which characters may stand side by side within a token. Where two characters never do, no merge of byte-pair encoding can cross
+// between them, so the text may be cut there and both sides treated by themselves, with the same result: that makes short words, which
+// come again, out of what is one long word for the model (a SentencePiece text, a run of ideographs).
+// A set of hashes: it may say "perhaps" where the answer is no, which costs a cut, never the other way round.
+#pragma once
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+namespace morsel::fast {
+
+class TokenPairs {
+  public:
+    // Room for the pairs of tokens of so many bytes together.
+    explicit TokenPairs(std::size_t bytes = 0) {
+        std::size_t bits = 1 << 12;
+        while (bits < 8 * bytes && bits < std::size_t{1} << 24) bits *= 2, --shift_;
+        hashed_.assign(bits / 64, 0);
+    }
+
+    // Every place within `token` where a character begins. Of a character at either end some bytes may be missing (byte-level BPE).
+    void add(std::string_view token) {
+        for (std::size_t i = 1; i < token.size(); ++i) {
+            if (is_inner(token[i])) continue;
+            const std::size_t left = is_inner(token[i - 1]) ? 2 : 1, right = bytes_of(token[i]);
+            if (i < left || token.size() - i < right) {
+                set(partial_.data(), pair_of_bytes(token[i - 1], token[i]));
+            } else {
+                char bytes[8] = {};
+                for (std::size_t k = 0; k < left; ++k) bytes[3 - k] = token[i - 1 - k];
+                for (std::size_t k = 0; k < right; ++k) bytes[4 + k] = token[i + k];
+                set(hashed_.data(), slot(bytes + 4));
+            }
+        }
+    }
+
+    // Whether the characters before and at `text`, of which 2 bytes before and 3 from it on are readable, may be in one token.
+    bool may_meet(const char* text) const noexcept {
+        return test(hashed_.data(), slot(text)) || test(partial_.data(), pair_of_bytes(text[-1], text[0]));
+    }
+
+  private:
+    static bool is_inner(char c) noexcept { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
+    // Bytes that tell a character apart: of one before, the last two; of one behind, the first three.
+    static std::size_t bytes_of(char lead) noexcept {
+        const auto byte = static_cast<unsigned char>(lead);
+        return byte < 0xC0 ? 1 : byte < 0xE0 ? 2 : 3;
+    }
+    std::size_t slot(const char* at) const noexcept {
+        const auto byte = [&](int i) { return std::uint64_t{static_cast<unsigned char>(at[i])}; };
+        std::uint64_t key = byte(-1) << 24 | byte(0);
+        if (is_inner(at[-1])) key |= byte(-2) << 32;
+        if (byte(0) >= 0xC0) key |= byte(1) << 8;
+        if (byte(0) >= 0xE0) key |= byte(2) << 16;
+        return (key * 0x9e3779b97f4a7c15u) >> shift_;
+    }
+    static std::size_t pair_of_bytes(char left, char right) noexcept {
+        return std::size_t{static_cast<unsigned char>(left)} << 8 | static_cast<unsigned char>(right);
+    }
+    static bool test(const std::uint64_t* bits, std::size_t i) noexcept { return (bits[i / 64] >> (i % 64) & 1) != 0; }
+    static void set(std::uint64_t* bits, std::size_t i) noexcept { bits[i / 64] |= std::uint64_t{1} << (i % 64); }
+
+    int shift_ = 64 - 12;
+    std::vector<std::uint64_t> hashed_;              // pairs of characters
+    std::array<std::uint64_t, 1024> partial_ = {};   // pairs of bytes, where a token has but part of a character
+};
+
+}  // namespace morsel::fast

@@ -1,0 +1,232 @@
+// What words have become: a table from the bytes of a word to its ids, so that a word that comes again costs one probe of one cache
+// line. "Word" is whatever stretch of text an encoder may treat by itself (word_encoder.hpp). Whole words are the keys, never hashes
+// of them alone, so a hit is exact. Not shared between threads; workspace_pool.hpp lends one to each call.
+//
+//   at most 15 bytes and 3 ids:  line of 64 bytes = 2 slots of { key 16 bytes | 3 ids | count }, the home line and three more probed
+//   others:                      { hash, place } → the arena, where bytes and ids lie one after another
+//
+// Bounded: when the budget is used up, short words replace each other in their home line, and the arena begins anew.
+#pragma once
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
+#include "morsel/core/dtype.hpp"
+#include "morsel/core/flat_map.hpp"
+
+namespace morsel::fast {
+
+// A word of at most 15 bytes, zero-padded, its length in the last byte. No word has length 0, so all zeros is no key.
+struct alignas(16) WordKey {
+    std::uint64_t low = 0, high = 0;
+    friend bool operator==(const WordKey&, const WordKey&) = default;
+};
+inline constexpr std::size_t short_word = 15;  // bytes
+
+namespace detail {
+
+// By length: which bytes of a key count, and the length in its place. Row 16, a longer word: a key that no word has.
+struct KeyRow {
+    WordKey bytes = {}, length = {};
+};
+inline constexpr std::array<KeyRow, 17> key_rows = [] {
+    std::array<KeyRow, 17> rows;
+    for (std::size_t n = 0; n <= 16; ++n) {
+        for (std::size_t i = 0; n <= short_word && i < n; ++i) (i < 8 ? rows[n].bytes.low : rows[n].bytes.high) |= std::uint64_t{0xff} << (8 * (i % 8));
+        rows[n].length.high = std::uint64_t{n} << 56;
+    }
+    return rows;
+}();
+
+}  // namespace detail
+
+// The key of `length` bytes at `text`, of which 16 must be readable. For length > 15 a key that is in no table.
+[[gnu::always_inline]] inline WordKey word_key(const char* text, std::size_t length) noexcept {
+    const detail::KeyRow& row = detail::key_rows[length < 16 ? length : 16];
+    WordKey key;
+#if defined(__SSE2__)
+    const __m128i bytes = _mm_and_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(text)), _mm_load_si128(reinterpret_cast<const __m128i*>(&row.bytes)));
+    _mm_store_si128(reinterpret_cast<__m128i*>(&key), _mm_or_si128(bytes, _mm_load_si128(reinterpret_cast<const __m128i*>(&row.length))));
+#else
+    std::memcpy(&key, text, 16);
+    key.low &= row.bytes.low;
+    key.high = (key.high & row.bytes.high) | row.length.high;
+#endif
+    return key;
+}
+
+// 65536 where the keys are equal, else another number below that has no such bit.
+[[gnu::always_inline]] inline unsigned same_key(const WordKey& a, const WordKey& b) noexcept {
+#if defined(__SSE2__)
+    const __m128i equal = _mm_cmpeq_epi8(_mm_load_si128(reinterpret_cast<const __m128i*>(&a)), _mm_load_si128(reinterpret_cast<const __m128i*>(&b)));
+    return static_cast<unsigned>(_mm_movemask_epi8(equal)) + 1;
+#else
+    return static_cast<unsigned>(a == b) << 16;
+#endif
+}
+
+class WordCache {
+  public:
+    static constexpr std::size_t inline_ids = 3;
+
+    struct Slot {
+        WordKey key = {};
+        TokenId ids[inline_ids] = {};
+        std::uint32_t count = 0;  // ids
+    };
+    struct alignas(64) Line {
+        Slot slots[2];
+    };
+
+    // `budget`: bytes that the tables may take, at least 1 MiB.
+    explicit WordCache(std::size_t budget) : seed_(HashSeed::random()), budget_(std::max<std::size_t>(budget, std::size_t{1} << 20)) {
+        seed_.first |= 1;
+        reset();
+    }
+
+    // Another number whenever homes have changed.
+    unsigned version() const noexcept { return version_; }
+    // Byte offset of a key's home line. Two multiplications by secret odd numbers; the upper bits depend on every bit of the key.
+    [[gnu::always_inline]] std::size_t home(const WordKey& key) const noexcept { return ((key.low * seed_.first + key.high * seed_.second) >> shift_) * sizeof(Line); }
+    [[gnu::always_inline]] const Line& line(std::size_t home) const noexcept { return *reinterpret_cast<const Line*>(reinterpret_cast<const char*>(lines_.get()) + home); }
+
+    // Where a short word of at most three ids lies; null where it is unknown.
+    const Slot* find(const WordKey& key, std::size_t home) const noexcept {
+        for (std::size_t i = 0; i < probes; ++i)
+            for (const Slot& slot : lines_[(home / sizeof(Line) + i) & line_mask_].slots)
+                if (slot.key == key) return &slot;
+        return nullptr;
+    }
+    void insert(const WordKey& key, std::span<const TokenId> ids) {
+        if (used_ > line_mask_ && 2 * (line_mask_ + 1) * sizeof(Line) <= budget_ / 2) grow();
+        Slot slot{key, {}, static_cast<std::uint32_t>(ids.size())};
+        std::copy(ids.begin(), ids.end(), slot.ids);
+        used_ += place(slot);
+    }
+
+    // The other words: longer, or of more ids.
+    std::uint64_t hash(std::string_view word) const noexcept { return hash_of(word, seed_); }
+    // Their ids, or a null span where the word is unknown. Valid until the next insert.
+    std::span<const TokenId> find_long(std::string_view word, std::uint64_t hash) const noexcept {
+        const auto tag = static_cast<std::uint32_t>(hash >> 32);
+        for (std::size_t at = hash & long_mask_;; at = (at + 1) & long_mask_) {
+            const LongSlot& slot = long_slots_[at];
+            if (slot.count == 0) return {};
+            if (slot.tag != tag) continue;
+            const TokenId* entry = arena_.data() + slot.place;
+            if (*entry == word.size() && std::memcmp(entry + 1, word.data(), word.size()) == 0)
+                return {entry + 1 + words_of(word.size()), slot.count - 1};
+        }
+    }
+    void insert_long(std::string_view word, std::uint64_t hash, std::span<const TokenId> ids) {
+        const std::size_t need = 1 + words_of(word.size()) + ids.size();
+        if (need * sizeof(TokenId) > budget_ / 8) return;
+        if ((arena_.size() + need) * sizeof(TokenId) > budget_ / 2) reset();
+        if (2 * (long_used_ + 1) > long_mask_) grow_long();
+        const auto begin = static_cast<std::uint32_t>(arena_.size());
+        arena_.resize(arena_.size() + need);
+        arena_[begin] = static_cast<std::uint32_t>(word.size());
+        std::memcpy(arena_.data() + begin + 1, word.data(), word.size());
+        std::copy(ids.begin(), ids.end(), arena_.end() - static_cast<std::ptrdiff_t>(ids.size()));
+        place_long({static_cast<std::uint32_t>(hash >> 32), static_cast<std::uint32_t>(hash), begin, static_cast<std::uint32_t>(ids.size()) + 1});
+        ++long_used_;
+    }
+
+    // Bytes in use.
+    std::size_t size_bytes() const noexcept {
+        return (line_mask_ + 1) * sizeof(Line) + long_slots_.size() * sizeof(LongSlot) + arena_.capacity() * sizeof(TokenId);
+    }
+
+  private:
+    static constexpr std::size_t probes = 4;                          // lines
+    static constexpr std::size_t page = std::size_t{2} << 20;  // a huge one
+    struct LongSlot {
+        std::uint32_t tag = 0, low = 0;  // the hash, upper and lower half
+        std::uint32_t place = 0;         // in the arena: length, bytes, ids
+        std::uint32_t count = 0;         // ids and one; 0: free
+    };
+    struct Free {
+        std::size_t alignment = alignof(Line);
+        void operator()(Line* lines) const noexcept { ::operator delete[](lines, std::align_val_t{alignment}); }
+    };
+
+    static std::size_t words_of(std::size_t bytes) noexcept { return (bytes + sizeof(TokenId) - 1) / sizeof(TokenId); }
+
+    void reset() {
+        make_lines(256);
+        used_ = long_used_ = 0;
+        long_slots_.assign(256, {});
+        long_mask_ = long_slots_.size() - 1;
+        arena_.clear();
+    }
+    void make_lines(std::size_t count) {
+        const std::size_t bytes = count * sizeof(Line);
+        const std::size_t alignment = bytes >= page ? page : alignof(Line);
+        auto* memory = static_cast<Line*>(::operator new[](bytes, std::align_val_t{alignment}));
+#if defined(__linux__)
+        if (bytes >= page) static_cast<void>(madvise(memory, bytes, MADV_HUGEPAGE));  // every probe is another page: XX % faster
+#endif
+        std::uninitialized_default_construct_n(memory, count);
+        lines_ = {memory, Free{alignment}};
+        line_mask_ = count - 1;
+        shift_ = 64 - std::countr_zero(count);
+        ++version_;
+    }
+    // Gives 1 where a free slot was taken, 0 where another word was replaced.
+    std::size_t place(const Slot& slot) noexcept {
+        const std::size_t home_line = home(slot.key) / sizeof(Line);
+        for (std::size_t i = 0; i < probes; ++i)
+            for (Slot& candidate : lines_[(home_line + i) & line_mask_].slots)
+                if (candidate.key == WordKey{}) return candidate = slot, 1;
+        lines_[home_line].slots[slot.key.low & 1] = slot;
+        return 0;
+    }
+    void grow() {
+        const std::size_t count = line_mask_ + 1;
+        const auto old = std::move(lines_);
+        make_lines(2 * count);
+        used_ = 0;
+        for (std::size_t i = 0; i < count; ++i)
+            for (const Slot& slot : old[i].slots)
+                if (slot.key != WordKey{}) used_ += place(slot);
+    }
+    void place_long(const LongSlot& slot) noexcept {
+        std::size_t at = slot.low & long_mask_;
+        while (long_slots_[at].count != 0) at = (at + 1) & long_mask_;
+        long_slots_[at] = slot;
+    }
+    void grow_long() {
+        std::vector<LongSlot> old(2 * long_slots_.size());
+        old.swap(long_slots_);
+        long_mask_ = long_slots_.size() - 1;
+        for (const LongSlot& slot : old)
+            if (slot.count != 0) place_long(slot);
+    }
+
+    HashSeed seed_;
+    std::size_t budget_;
+    std::unique_ptr<Line[], Free> lines_ = {nullptr, Free{}};
+    std::size_t line_mask_ = 0, used_ = 0;  // lines − 1; short words
+    int shift_ = 0;                         // of a hash to a line
+    unsigned version_ = 0;
+    std::vector<LongSlot> long_slots_;
+    std::size_t long_mask_ = 0, long_used_ = 0;
+    std::vector<TokenId> arena_;
+};
+
+}  // namespace morsel::fast

@@ -1,0 +1,108 @@
+// Ids of the words of a text out of a memory of words (word_cache.hpp): the second half of the fast way from text to ids. First the
+// keys and places of 64 words are computed and their cache lines asked for, then each is looked at: by that time it is there. A word
+// costs one line and one branch that is nearly always taken the same way; ids are written three at a time, needed or not.
+// New words go to `miss`, which computes their ids by the model.
+#pragma once
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "morsel/tokenizer/fast/piece_cutter.hpp"
+#include "morsel/tokenizer/fast/word_cache.hpp"
+
+namespace morsel::fast {
+
+// Ids as they come out: memory that grows and is kept, without a value for what is not written yet.
+class IdBuffer {
+  public:
+    std::size_t size() const noexcept { return size_; }
+    std::span<const TokenId> ids() const noexcept { return {memory_.get(), size_}; }
+    void clear() noexcept { size_ = 0; }
+    void append(std::span<const TokenId> ids) {
+        if (ids.empty()) return;
+        std::memcpy(reserve(ids.size()), ids.data(), ids.size_bytes());
+        size_ += ids.size();
+    }
+    void push_back(TokenId id) { *reserve(1) = id, ++size_; }
+
+    // The place for `count` ids more; `finish` says where they end.
+    TokenId* reserve(std::size_t count) {
+        if (size_ + count > capacity_) grow(size_ + count);
+        return memory_.get() + size_;
+    }
+    void finish(const TokenId* end) noexcept { size_ = static_cast<std::size_t>(end - memory_.get()); }
+
+  private:
+    void grow(std::size_t need) {
+        const std::size_t capacity = std::max(need, 2 * capacity_ + 256);
+        std::unique_ptr<TokenId[]> memory(new TokenId[capacity]);
+        if (size_ > 0) std::memcpy(memory.get(), memory_.get(), size_ * sizeof(TokenId));
+        memory_ = std::move(memory), capacity_ = capacity;
+    }
+
+    std::unique_ptr<TokenId[]> memory_;
+    std::size_t size_ = 0, capacity_ = 0;
+};
+
+namespace detail {
+
+// The word that its home line does not hold: elsewhere, long, of many ids, or new.
+template <class Miss>
+[[gnu::noinline]] void encode_other_word(std::string_view word, const WordKey& key, std::size_t home, WordCache& cache, std::vector<TokenId>& scratch, IdBuffer& out, Miss& miss) {
+    if (word.size() <= short_word)
+        if (const WordCache::Slot* slot = cache.find(key, home)) return out.append({slot->ids, slot->count});
+    const std::uint64_t hash = cache.hash(word);
+    if (const auto ids = cache.find_long(word, hash); ids.data() != nullptr) return out.append(ids);
+    scratch.clear();
+    miss(word, scratch);
+    out.append(scratch);
+    if (word.size() <= short_word && scratch.size() <= WordCache::inline_ids) cache.insert(key, scratch);
+    else cache.insert_long(word, hash, scratch);
+}
+
+}  // namespace detail
+
+// Appends the ids of these words: word i is bytes starts[i] … starts[i + 1] of text, of which 16 from starts[i] on are readable.
+// miss(word, ids) appends the ids of a word.
+template <class Miss>
+void encode_words(const char* text, const std::uint32_t* starts, std::size_t count, WordCache& cache, std::vector<TokenId>& scratch, IdBuffer& out, Miss&& miss) {
+    constexpr std::size_t batch = 64;
+    WordKey keys[batch];
+    std::size_t homes[batch];
+    for (std::size_t first = 0; first < count; first += batch) {
+        const std::size_t n = std::min(batch, count - first);
+        for (std::size_t i = 0; i < n; ++i) {
+            const std::uint32_t begin = starts[first + i], length = starts[first + i + 1] - begin;
+            keys[i] = word_key(text + begin, length);
+            homes[i] = cache.home(keys[i]);
+            __builtin_prefetch(&cache.line(homes[i]));
+        }
+        TokenId* at = out.reserve(batch * WordCache::inline_ids + 4);
+        for (std::size_t i = 0; i < n; ++i) {
+            const WordCache::Line& line = cache.line(homes[i]);
+            // Without a branch on which of the two it is: that is anybody's guess.
+            const unsigned in_first = same_key(line.slots[0].key, keys[i]), in_second = same_key(line.slots[1].key, keys[i]);
+            const WordCache::Slot& slot = line.slots[in_second >> 16];
+            std::memcpy(at, slot.ids, 16);
+            if (((in_first | in_second) >> 16) != 0) [[likely]] {
+                at += slot.count;
+                continue;
+            }
+            out.finish(at);
+            const std::uint32_t begin = starts[first + i];
+            const unsigned version = cache.version();
+            detail::encode_other_word({text + begin, starts[first + i + 1] - begin}, keys[i], homes[i], cache, scratch, out, miss);
+            at = out.reserve(batch * WordCache::inline_ids + 4);
+            if (cache.version() != version)
+                for (std::size_t k = i + 1; k < n; ++k) homes[k] = cache.home(keys[k]);
+        }
+        out.finish(at);
+    }
+}
+
+}  // namespace morsel::fast

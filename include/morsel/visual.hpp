@@ -1,0 +1,5 @@
+// Umbrella of the pictures: tokens in a terminal and on a web page, bar charts. Plain data in, text out.
+#pragma once
+#include "morsel/visual/html_tokens.hpp"
+#include "morsel/visual/svg_bar_chart.hpp"
+#include "morsel/visual/terminal_tokens.hpp"

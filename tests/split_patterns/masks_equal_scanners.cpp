@@ -1,0 +1,100 @@
+// The fast way to cut pieces, by bit masks, cuts as the scanners do: every short text over an alphabet that has each kind of character
+// in each size, and long random ones, in which pieces cross the borders of words and chunks.
+#include <random>
+#include <string>
+#include <vector>
+
+#include "morsel/tokenizer/fast/piece_cutter.hpp"
+#include "support/catch.hpp"
+
+using namespace morsel;
+
+namespace {
+
+const std::vector<std::string> alphabet = {"a", "S", "\u00aa", "\u4e2d", "1", "\u0663", " ", "\t", "\u3000", "\n", "!", "'", "/", "\u0301", "\U0001f4cc"};
+
+struct Pattern {
+    const char* name;
+    SplitScanner scanner;
+};
+const std::vector<Pattern> patterns = {{"gpt2", split::gpt2}, {"smollm", split::smollm}, {"llama3", split::llama3}, {"cl100k", split::cl100k_tiktoken}, {"qwen2", split::qwen2},
+                                       {"qwen35", split::qwen35}, {"o200k", split::o200k}, {"tekken", split::tekken}, {"deepseek", split::deepseek_text}};
+
+bool same_as_scanner(const fast::PieceCutter& cutter, fast::CutSpace& space, const SplitScanner& scanner, std::string_view text) {
+    std::size_t expected = 0;  // the scanner's position
+    for (std::size_t at = 0; at < text.size();) {
+        const fast::Pieces pieces = cutter.cut(text, at, space);
+        if (pieces.count == 0 || pieces.bytes == 0) return false;
+        for (std::size_t i = 0; i < pieces.count; ++i) {
+            if (at + space.starts[i] != expected) return false;
+            expected = scanner.next(text, expected);
+        }
+        if (space.starts[pieces.count] != pieces.bytes || std::string_view(pieces.text, pieces.bytes) != text.substr(at, pieces.bytes)) return false;
+        at += pieces.bytes;
+        if (at != expected) return false;
+    }
+    return expected == text.size();
+}
+
+}  // namespace
+
+TEST_CASE("masks cut every short text as the scanners do") {
+    const auto space = std::make_unique<fast::CutSpace>();
+    for (const Pattern& pattern : patterns) {
+        const fast::PieceCutter cutter(pattern.scanner);
+        const std::size_t n = alphabet.size();
+        for (std::size_t length = 1, count = n; length <= 5; ++length, count *= n)
+            for (std::size_t code = 0; code < count; ++code) {
+                std::string text;
+                for (std::size_t rest = code, i = 0; i < length; ++i, rest /= n) text += alphabet[rest % n];
+                if (!same_as_scanner(cutter, *space, pattern.scanner, text)) {
+                    INFO(pattern.name << ": " << text);
+                    REQUIRE(same_as_scanner(cutter, *space, pattern.scanner, text));
+                }
+            }
+    }
+}
+
+TEST_CASE("masks cut long texts as the scanners do") {
+    const auto space = std::make_unique<fast::CutSpace>();
+    const std::vector<std::string> more = {"'s", "'LL", "'\u017f", "the", " The", "international", "   ", "\n\n", "123", "4567890", "camelCase", "HTTPServer", "\u0663\u0664",
+                                           "東京です", "한국어", "e\u0301", "\u093f", "...", "//", "--", "\r\n", "\u00a0", "\ufeff", "\u01c5", "ß"};
+    for (const Pattern& pattern : patterns) {
+        const fast::PieceCutter cutter(pattern.scanner);
+        std::mt19937 random(11);
+        for (int round = 0; round < 3000; ++round) {
+            const std::size_t goal = round < 2000 ? random() % 400 : 3500 + random() % 12000;
+            std::string text;
+            while (text.size() < goal) {
+                const auto kind = random() % 40;
+                const std::string& part = kind < 22 ? more[random() % more.size()] : alphabet[random() % alphabet.size()];
+                const std::size_t times = kind == 0 ? random() % (goal / 2 + 1) / part.size() : 1;
+                for (std::size_t i = 0; i <= times; ++i) text += part;
+            }
+            if (!same_as_scanner(cutter, *space, pattern.scanner, text)) {
+                INFO(pattern.name << ": " << text.size() << " bytes: " << text);
+                REQUIRE(same_as_scanner(cutter, *space, pattern.scanner, text));
+            }
+        }
+    }
+}
+
+TEST_CASE("text that is no UTF-8 is refused by the cutter, whole pieces before it or not") {
+    const auto space = std::make_unique<fast::CutSpace>();
+    for (const Pattern& pattern : patterns) {
+        const fast::PieceCutter cutter(pattern.scanner);
+        for (const char* bad : {"\xff", "\x80", "\xc3", "\xe4\xb8", "\xed\xa0\x80", "\xf0\x82\x82\xac", "\xf4\x90\x80\x80", "\xc0\xaf", "a\xe4", "\xe4\xb8\xad\xad"})
+            for (const std::size_t before : {0, 1, 60, 61, 62, 63, 64, 4000, 4030, 4031, 4032, 4095, 5000, 9000})
+                for (const std::size_t behind : {0, 1, 2, 70, 5000}) {
+                    const std::string text = std::string(before, 'x') + bad + std::string(behind, 'y');
+                    bool refused = false;
+                    for (std::size_t at = 0; at < text.size() && !refused;) {
+                        const fast::Pieces pieces = cutter.cut(text, at, *space);
+                        refused = pieces.count == 0;
+                        at += pieces.bytes;
+                    }
+                    INFO(pattern.name << " " << before << " " << behind);
+                    REQUIRE(refused);
+                }
+    }
+}
