@@ -46,7 +46,7 @@ struct SentencePiece {
     std::array<std::optional<TokenId>, 256> byte_tokens = {};
     std::size_t longest_piece = 0;       // bytes
     PatternTrie matched = {};            // unigram: the pieces that text can match
-    float lowest_score = 0, highest_score = 0;  // of normal pieces
+    float lowest_score = 0;              // of normal pieces
 };
 
 struct SentencePieceToken {
@@ -57,7 +57,6 @@ struct SentencePieceToken {
 // To be called when the pieces are complete. Throws Error where byte_fallback lacks a byte piece.
 inline void prepare(SentencePiece& model) {
     model.lowest_score = std::numeric_limits<float>::max();
-    model.highest_score = std::numeric_limits<float>::min();  // the least positive one: scores are logarithms, and the reference begins so
     constexpr std::string_view digits = "0123456789ABCDEF";
     for (std::size_t b = 0; b < 256; ++b) {
         const char name[] = {'<', '0', 'x', digits[b / 16], digits[b % 16], '>'};
@@ -72,7 +71,6 @@ inline void prepare(SentencePiece& model) {
         if (model.method == SentencePieceMethod::unigram && (type == PieceType::normal || type == PieceType::user_defined)) model.matched.add(piece, id);
         if (type != PieceType::normal) return;
         model.lowest_score = std::min(model.lowest_score, model.scores[id]);
-        model.highest_score = std::max(model.highest_score, model.scores[id]);
     });
 }
 
@@ -212,7 +210,7 @@ inline ModelTokens sentencepiece_merge(const SentencePiece& model, std::string_v
 }
 
 // The cut of greatest total score. A character that is no piece is unknown and costs 10 below the worst score; a user-defined piece has
-// the score of about 0 that SentencePiece gives it. Sums are float, as there: it decides ties.
+// score 0. Sums are float, as in SentencePiece: it decides ties.
 inline ModelTokens sentencepiece_viterbi(const SentencePiece& model, std::string_view text) {
     constexpr std::size_t none = static_cast<std::size_t>(-1);
     struct Best {
@@ -224,16 +222,15 @@ inline ModelTokens sentencepiece_viterbi(const SentencePiece& model, std::string
     for (std::size_t begin = 0; begin < text.size();) {
         const std::size_t next = begin + unicode::decode(text, begin).size;
         bool whole_character = false;
-        const auto offer = [&](std::size_t end, double score, TokenId id) {
-            const auto sum = static_cast<float>(score + static_cast<double>(best[begin].score));
+        const auto offer = [&](std::size_t end, float score, TokenId id) {
+            const float sum = score + best[begin].score;
             if (best[end].begin == none || sum > best[end].score) best[end] = {sum, begin, id};
         };
         model.matched.for_each_at(text, begin, [&](std::size_t end, std::uint32_t id) {
-            const float bonus = static_cast<float>(end - begin) * model.highest_score;
-            offer(end, model.types[id] == PieceType::user_defined ? static_cast<double>(bonus) - 0.1 : static_cast<double>(model.scores[id]), id);
+            offer(end, model.types[id] == PieceType::user_defined ? 0.0f : model.scores[id], id);
             whole_character = whole_character || end == next;
         });
-        if (!whole_character) offer(next, static_cast<double>(model.lowest_score - 10.0f), model.unk_id);
+        if (!whole_character) offer(next, model.lowest_score - 10.0f, model.unk_id);
         begin = next;
     }
     ModelTokens out;
