@@ -34,7 +34,7 @@ std::vector<morsel::TokenId> ids_of(std::string_view line, std::size_t number) {
 
 int run(const cli::Arguments& arguments) {
     const bool as_json = arguments.choice("--format", {"text", "json"}) == "json";
-    const auto tokenizer = morsel::Tokenizer::from_pretrained(arguments.text("--tokenizer"), cli::tokenizer_options());
+    const auto tokenizer = morsel::Tokenizer::from_pretrained(arguments.text("--tokenizer"), cli::tokenizer_options(arguments.text("--encoding")));
     const morsel::DecodeOptions options{.skip_special_tokens = arguments.has("--skip-special-tokens")};
     std::size_t number = 0;
     for (std::string line; std::getline(std::cin, line);) {
@@ -53,6 +53,7 @@ cli::Command cli::decode_command() {
             "Token ids from stdin, one line per document, to text.",
             "",
             {{"--tokenizer", "PATH", "model directory, or one file of it", true},
+             {"--encoding", "NAME", "of a .tiktoken file: cl100k_base, o200k_base, llama3 …; default: the file's name"},
              {"--format", "FORMAT", "text (default), json (a string a line)"},
              {"--skip-special-tokens", "", "leave special tokens out of the text"}},
             run};

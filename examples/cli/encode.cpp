@@ -61,7 +61,7 @@ std::string as_json(const morsel::Encoding& e) {
 int run(const cli::Arguments& arguments) {
     const std::string format = arguments.choice("--format", {"ids", "tokens", "json", "show", "html"});
     const std::string input = arguments.choice("--input", {"lines", "text", "jsonl"});
-    const auto tokenizer = morsel::Tokenizer::from_pretrained(arguments.text("--tokenizer"), cli::tokenizer_options());
+    const auto tokenizer = morsel::Tokenizer::from_pretrained(arguments.text("--tokenizer"), cli::tokenizer_options(arguments.text("--encoding")));
     const bool specials = !arguments.has("--no-special-tokens");
     const bool colour = cli::colour_wanted(arguments);
     std::string out;
@@ -101,6 +101,7 @@ cli::Command cli::encode_command() {
             "Text from stdin to tokens, one line per document.",
             "",
             {{"--tokenizer", "PATH", "model directory, or one file: tokenizer.json, vocab.txt, tokenizer.model, GGUF", true},
+             {"--encoding", "NAME", "of a .tiktoken file: cl100k_base, o200k_base, llama3 …; default: the file's name"},
              {"--format", "FORMAT", "ids (default), tokens, json, show (coloured pieces), html (a web page)"},
              cli::colour_option,
              {"--input", "KIND", "lines (default), text (all of stdin is one document), jsonl"},

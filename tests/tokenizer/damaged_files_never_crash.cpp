@@ -1,9 +1,12 @@
-// Thousands of damaged tokenizer.json and tokenizer.model files: each loads or is a morsel::Error, nothing else, and quickly. What
+// Thousands of damaged tokenizer.json, tokenizer.model and .tiktoken files, of every component: each loads or is a morsel::Error, nothing else, and quickly. What
 // loads must still hold its promises: ids-only equals encode, streamed decoding equals whole decoding.
 #include <chrono>
+#include <fstream>
 #include <random>
 #include <string>
 #include <vector>
+
+#include <nlohmann/json.hpp>
 
 #include "morsel/tokenizer.hpp"
 #include "support/reference_data.hpp"
@@ -51,22 +54,27 @@ void use(const Tokenizer& tokenizer) {
 }  // namespace
 
 TEST_CASE("damaged tokenizer files") {
+    struct File {
+        std::string name, text;
+    };
     const auto directory = morsel_test::test_data() / "tokenizers";
-    std::vector<std::string> files;
-    for (const char* name : {"byte_level.json", "byte_fallback.json", "wordpiece.json", "unigram.json", "suffix.json", "sentencepiece/tokenizer.model", "sentencepiece_rules/tokenizer.model"})
-        files.push_back(read_file(directory / name));
+    std::vector<File> files;
+    for (const char* name : {"byte_level.json", "byte_fallback.json", "wordpiece.json", "unigram.json", "suffix.json", "charsmap.json", "sentencepiece/tokenizer.model",
+                             "sentencepiece_rules/tokenizer.model", "sentencepiece_unigram/tokenizer.model", "sentencepiece_words/tokenizer.model",
+                             "sentencepiece_characters/tokenizer.model", "cl100k_base.tiktoken"})
+        files.push_back({name, read_file(directory / name)});
+    std::ifstream components(morsel_test::test_data() / "components.jsonl");
+    for (std::string line; std::getline(components, line);) files.push_back({"component.json", nlohmann::json::parse(line)["tokenizer"].dump()});
     std::size_t loaded = 0, refused = 0;
     double slowest = 0;  // seconds
-    for (std::size_t round = 0; round < 4000; ++round) {
-        const std::size_t which = round % files.size();
-        const std::string file = damaged(files[which]);
+    for (std::size_t round = 0; round < 40 * files.size(); ++round) {
+        const File& file = files[round % 2 == 0 ? round / 2 % 12 : round % files.size()];
+        const std::string text = damaged(file.text);
         const auto start = std::chrono::steady_clock::now();
         try {
-            if (which >= 5) {
-                encode_section(parse_sentencepiece(file).model, "Hello w\u00f6rld <sep> \xff");
-            } else {
-                use(Tokenizer(parse_tokenizer_json(file, "tokenizer.json")));
-            }
+            if (file.name.ends_with(".model")) encode_section(parse_sentencepiece(text).model, "Hello w\u00f6rld <sep> \xff");
+            else if (file.name.ends_with(".tiktoken")) use(Tokenizer(parse_tiktoken(text, file.name, {}, "cl100k_base")));
+            else use(Tokenizer(parse_tokenizer_json(text, file.name)));
             ++loaded;
         } catch (const Error&) {
             ++refused;
@@ -76,4 +84,34 @@ TEST_CASE("damaged tokenizer files") {
     CHECK(loaded > 50);  // else the damage is too great to test what comes after the parser
     CHECK(refused > 1000);
     CHECK(slowest < 1);
+}
+
+TEST_CASE("damaged rank files say which line") {
+    std::string bytes;  // all 256, in ranks of their own
+    static constexpr std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (std::size_t b = 0; b < 256; ++b) bytes += std::string{alphabet[b / 4], alphabet[b % 4 * 16], '=', '='} + " " + std::to_string(b) + "\n";
+    CHECK_NOTHROW(parse_tiktoken(bytes, "x.tiktoken", {}, "cl100k_base"));
+    const auto error = [&](const std::string& text, const std::string& encoding = "cl100k_base") -> std::string {
+        try {
+            parse_tiktoken(text, "x.tiktoken", {}, encoding);
+        } catch (const Error& e) {
+            return e.what();
+        }
+        return "no error";
+    };
+    const auto mentions = [&](const std::string& line, const std::string& wanted) { return error(bytes + line).find(wanted) != std::string::npos; };
+    CHECK(mentions("YWI= 256 7\n", "line 257"));
+    CHECK(mentions("YWI=\n", "line 257"));
+    CHECK(mentions("YW!= 256\n", "line 257"));
+    CHECK(mentions("YWI 256\n", "line 257"));
+    CHECK(mentions("YWI= -1\n", "line 257"));
+    CHECK(mentions("YWI= 4294967296\n", "line 257"));
+    CHECK(mentions(" 256\n", "line 257"));
+    CHECK(mentions("YQ== 256\n", "twice"));
+    CHECK(mentions("YWI= 97\n", "twice"));
+    CHECK(mentions("YWI= 100257\n", "<|endoftext|>"));
+    CHECK(error(bytes.substr(7)).find("no 0") != std::string::npos);
+    CHECK(error("") != "no error");
+    CHECK(error(bytes, "magic").find("o200k_base") != std::string::npos);
+    CHECK(error("{\"a\": 1}") != "no error");
 }

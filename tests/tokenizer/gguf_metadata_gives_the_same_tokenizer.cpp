@@ -133,6 +133,57 @@ TEST_CASE("SentencePiece in GGUF") {
     CHECK_THROWS_AS(load(bad), Error);
 }
 
+TEST_CASE("SentencePiece's unigram in GGUF") {
+    const Tokenizer original = Tokenizer::from_pretrained(tiny("sentencepiece_unigram"));
+    const auto& model = std::get<SentencePiece>(original.parts().model);
+    GgufWriter writer;
+    writer.string("tokenizer.ggml.model", "t5");
+    writer.strings("tokenizer.ggml.tokens", tokens_of(original));
+    writer.numbers("tokenizer.ggml.scores", 6, model.scores);
+    std::vector<std::int32_t> types;
+    for (const PieceType type : model.types) types.push_back(static_cast<std::int32_t>(type));
+    writer.numbers("tokenizer.ggml.token_type", 5, types);
+    writer.number("tokenizer.ggml.eos_token_id", *original.token_to_id("</s>"));
+    writer.number("tokenizer.ggml.unknown_token_id", model.unk_id);
+    writer.boolean("tokenizer.ggml.remove_extra_whitespaces", true);
+    const Tokenizer tokenizer = load(writer);
+    for (const std::string& text : texts()) {
+        if (text.find("token") != text.npos || text.find(" of") != text.npos) continue;  // user-defined: cut out beforehand here
+        std::vector<TokenId> ids = original.encode_ids(text, plain);
+        CHECK(tokenizer.encode_ids(text, plain) == ids);
+        ids.push_back(*original.token_to_id("</s>"));
+        CHECK(tokenizer.encode_ids(text) == ids);
+    }
+    GgufWriter map = writer;
+    map.numbers<std::uint8_t>("tokenizer.ggml.precompiled_charsmap", 0, {1, 2, 3});
+    CHECK_THROWS_AS(load(map), Error);
+}
+
+TEST_CASE("every name of a pre-tokenizer in GGUF loads or says what it lacks") {
+    const json model = json::parse(std::ifstream(tiny("byte_level.json"))).at("model");
+    const Tokenizer original = Tokenizer::from_pretrained(tiny("byte_level.json"));
+    const auto load_as = [&](const char* name) {
+        GgufWriter writer;
+        writer.string("tokenizer.ggml.model", "gpt2");
+        writer.string("tokenizer.ggml.pre", name);
+        writer.strings("tokenizer.ggml.tokens", tokens_of(original));
+        std::vector<std::string> merges;
+        for (const json& m : model["merges"]) merges.push_back(m.is_string() ? m.get<std::string>() : m[0].get<std::string>() + " " + m[1].get<std::string>());
+        writer.strings("tokenizer.ggml.merges", merges);
+        return load(writer);
+    };
+    for (const char* name : {"default", "falcon", "deepseek-v3", "command-r", "llama3", "glm4", "minicpm5", "qwen35", "kanana2", "tekken", "granite-docling"}) CHECK_NOTHROW(load_as(name));
+    for (const char* name : {"bloom", "viking", "superbpe", "kimi-k2", "deepseek-coder"}) {  // need an engine for regular expressions
+        try {
+            load_as(name);
+            FAIL(name);
+        } catch (const Error& e) {
+            CHECK(std::string(e.what()).find("pcre2.hpp") != std::string::npos);
+            CHECK(e.key() == "tokenizer.ggml.pre");
+        }
+    }
+}
+
 TEST_CASE("WordPiece in GGUF") {
     const Tokenizer original = Tokenizer::from_pretrained(tiny("wordpiece.json"));
     GgufWriter writer;

@@ -41,12 +41,15 @@ struct AddedSplit {
 class AddedTokens {
   public:
     // Adds a token and gives it its id: that of the same string in the vocabulary where it is there, else the next free one after
-    // vocabulary and added tokens (the reference ignores the id that a tokenizer.json names). Empty tokens are ignored.
-    void add(AddedToken token, const Vocabulary& vocabulary) {
+    // vocabulary and added tokens (the reference ignores the id that a tokenizer.json names), or the `given` one. Empty tokens
+    // are ignored.
+    void add(AddedToken token, const Vocabulary& vocabulary, std::optional<TokenId> given = std::nullopt) {
         if (token.content.empty()) return;
         if (token.special) special_.insert(token.content);
         const std::size_t known = index_of(token.content);
-        if (known != none) {
+        if (given) {
+            token.id = *given;
+        } else if (known != none) {
             token.id = tokens_[known].id;
         } else if (const auto id = vocabulary.id(token.content)) {
             token.id = *id;

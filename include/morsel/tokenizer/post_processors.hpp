@@ -83,7 +83,7 @@ inline void trim_offsets(Encoding& e, const TrimOffsets& options, const PostProc
             if (!is_space(unicode::decode(token, start).value)) break;
             ++trailing, at = start;
         }
-        if (leading > 0 && options.add_prefix_space && (i == 0 || span.begin == 0)) --leading;
+        if (leading == 1 && options.add_prefix_space && (i == 0 || span.begin == 0)) leading = 0;  // of several none was put there
         for (; leading > 0 && span.begin < span.end; --leading) span.begin += unicode::decode(text.substr(0, span.end), span.begin).size;
         for (; trailing > 0 && span.end > span.begin; --trailing) span.end = std::max(span.begin, unicode::previous_start(text, span.end));
     }

@@ -33,6 +33,7 @@ struct EncodeOptions {
     SpecialTokensInText special_tokens_in_text = SpecialTokensInText::parse;  // "<|end|>" in the text: its id, text, or an Error
     std::optional<Truncation> truncation = {};
     std::optional<Padding> padding = {};
+    std::optional<BpeDropout> dropout = {};           // for BPE models; without it merging is never random, whatever the file says
 };
 
 struct DecodeOptions {
@@ -82,7 +83,7 @@ class Tokenizer {
 
     // The ids alone. Equal to encode(text, options).ids.
     std::vector<TokenId> encode_ids(std::string_view text, const EncodeOptions& options = {}) const {
-        const bool one_text = !options.text_pair && !options.truncation && !options.padding;
+        const bool one_text = !options.text_pair && !options.truncation && !options.padding && !options.dropout;
         const TemplateProcessing* wrap = nullptr;
         std::size_t templates = 0;
         for (const PostProcessor& p : parts_.post_processors)
@@ -202,6 +203,9 @@ class Tokenizer {
         std::uint32_t word;
         Span origin;
     };
+    // The unknown tokens of a unigram model are shown as the text they stand for: index and text.
+    using Surfaces = std::vector<std::pair<std::size_t, std::string>>;
+
     // Offsets and word numbers are 32-bit in files and other tools; longer texts must be cut by the caller.
     static constexpr std::size_t cache_bytes = std::size_t{64} << 20;
     static constexpr std::size_t max_text_bytes = std::size_t{1} << 31;
@@ -259,11 +263,14 @@ class Tokenizer {
     }
 
     // The tokens of a text, with nothing added.
-    std::vector<Piece> run(std::string_view text, bool parse_special) const {
+    std::vector<Piece> run(std::string_view text, bool parse_special, Surfaces* surfaces = nullptr, const std::optional<BpeDropout>& dropout = {}) const {
         if (text.size() > max_text_bytes) throw Error("the text is too long", {.expected = "at most 2 GiB", .found = std::to_string(text.size()) + " bytes"});
         std::vector<Piece> out;
         std::uint32_t word = 0;
         ModelTokens tokens;
+        const auto* unigram = std::get_if<Unigram>(&parts_.model);
+        const Bpe* const random = dropout ? std::get_if<Bpe>(&parts_.model) : nullptr;
+        std::uint64_t draws = 0;
         for (const AddedSplit& raw : parts_.added_tokens.split_raw(text, parse_special)) {
             if (raw.token != nullptr) {
                 out.push_back({raw.token->id, word++, {raw.begin, raw.end}});
@@ -288,8 +295,12 @@ class Tokenizer {
                 for (const AlignedText& piece : pieces) {
                     if (piece.text.empty()) continue;
                     tokens.clear();
-                    tokenize(parts_.model, piece.text, tokens);
-                    for (const ModelToken& t : tokens) out.push_back({t.id, word, origin_of(piece, t.begin, t.end)});
+                    if (random != nullptr) tokenize(*random, piece.text, *dropout, draws, tokens);
+                    else tokenize(parts_.model, piece.text, tokens);
+                    for (const ModelToken& t : tokens) {
+                        if (surfaces != nullptr && unigram != nullptr && t.id == unigram->unk_id) surfaces->emplace_back(out.size(), piece.text.substr(t.begin, t.end - t.begin));
+                        out.push_back({t.id, word, origin_of(piece, t.begin, t.end)});
+                    }
                     ++word;
                 }
             }
@@ -298,7 +309,8 @@ class Tokenizer {
     }
 
     Encoding sequence(std::string_view text, std::uint32_t type, const EncodeOptions& options) const {
-        const std::vector<Piece> pieces = run(text, parse_special_tokens(text, options));
+        Surfaces surfaces;
+        const std::vector<Piece> pieces = run(text, parse_special_tokens(text, options), &surfaces, options.dropout);
         const std::size_t n = pieces.size();
         Encoding e;
         e.ids.reserve(n), e.tokens.reserve(n), e.offsets.reserve(n), e.word_ids.reserve(n);
@@ -308,6 +320,7 @@ class Tokenizer {
             e.offsets.push_back(piece.origin);
             e.word_ids.emplace_back(piece.word);
         }
+        for (auto& [i, surface] : surfaces) e.tokens[i] = std::move(surface);
         e.type_ids.assign(n, type);
         e.special_tokens_mask.assign(n, 0);
         e.attention_mask.assign(n, 1);

@@ -5,6 +5,8 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "morsel/tokenizer/added_tokens.hpp"
 #include "morsel/tokenizer/decoding/decoders.hpp"
@@ -39,12 +41,20 @@ struct TokenizerParts {
     bool clean_up_tokenization_spaces = false;  // the model's wish; see DecodeOptions
 };
 
+// What a .tiktoken file does not say.
+struct TiktokenOptions {
+    std::string encoding = {};  // "cl100k_base", "o200k_base", "llama3", … ; empty: the name of the file
+    std::string pattern = {};   // a split pattern instead of the encoding's; then there are no special tokens but these:
+    std::vector<std::pair<std::string, TokenId>> special_tokens = {};  // instead of the encoding's
+};
+
 // What a caller can say when loading.
 struct TokenizerOptions {
     // Engine for split patterns that no built-in scanner knows; morsel/tokenizer/pcre2.hpp offers one. Empty: such a file is refused.
     RegexCompiler regex = {};
     // For vocab.txt: lower-case the text. Default: tokenizer_config.json, else whether no ordinary token has a capital letter.
     std::optional<bool> do_lower_case = {};
+    TiktokenOptions tiktoken = {};
 };
 
 }  // namespace morsel

@@ -184,7 +184,7 @@ class DecoderStream {
         std::string rest = std::exchange(s.pending, {});
         const Decoder& d = (*decoders_)[i];
         if (std::holds_alternative<ByteFallbackDecoder>(d)) {
-            if (!rest.empty()) step(i + 1, detail::byte_fallback_text(rest));
+            for (std::string& text : detail::byte_fallback_tokens(rest)) step(i + 1, std::move(text));
         } else if (std::holds_alternative<SentencePieceDecoder>(d)) {
             if (!rest.empty()) s.text = true, step(i + 1, detail::sentencepiece_byte_text(rest));
         } else if (const auto* strip = std::get_if<StripDecoder>(&d)) {

@@ -100,12 +100,11 @@ inline void append_byte_level(std::string_view token, std::string& bytes) {
     }
 }
 
-// Byte runs of ByteFallback: all or nothing.
-inline std::string byte_fallback_text(std::string_view bytes) {
-    if (unicode::is_valid_utf8(bytes)) return std::string(bytes);
-    std::string text;
-    for (std::size_t i = 0; i < bytes.size(); ++i) text += "\xEF\xBF\xBD";
-    return text;
+// A run of bytes of ByteFallback: its text, or one token a byte where it is no UTF-8.
+inline std::vector<std::string> byte_fallback_tokens(const std::string& bytes) {
+    if (bytes.empty()) return {};
+    if (unicode::is_valid_utf8(bytes)) return {bytes};
+    return std::vector<std::string>(bytes.size(), "\xEF\xBF\xBD");
 }
 
 // Byte runs of SentencePiece: one U+FFFD for each byte outside of a character.
@@ -170,7 +169,7 @@ inline Tokens decode_step(const ByteFallbackDecoder&, const Tokens& tokens) {
     Tokens out;
     std::string bytes;
     const auto end_run = [&] {
-        if (!bytes.empty()) out.push_back(byte_fallback_text(bytes));
+        for (std::string& text : byte_fallback_tokens(bytes)) out.push_back(std::move(text));
         bytes.clear();
     };
     for (const std::string& token : tokens) {

@@ -41,7 +41,10 @@ class FastDecoder {
         std::string text;
         text.reserve(ids.size() * 4 + 16);
         std::string bytes;  // of a run of byte tokens
-        const auto end_run = [&] { text += detail::byte_fallback_text(bytes), bytes.clear(); };
+        const auto end_run = [&] {
+            for (const std::string& part : detail::byte_fallback_tokens(bytes)) text += part;
+            bytes.clear();
+        };
         bool first = true;
         constexpr std::size_t batch = 1024;
         char buffer[batch * 16 + 16];

@@ -1,5 +1,5 @@
 // The tokenizer in a GGUF file's metadata (tokenizer.ggml.*) → TokenizerParts. Kinds: "gpt2" (byte-level BPE, split as
-// tokenizer.ggml.pre names it), "llama" (SentencePiece by scores) and "bert" (WordPiece). The result follows the model's original
+// tokenizer.ggml.pre names it), "llama" and "t5" (SentencePiece's BPE and unigram) and "bert" (WordPiece). The result follows the model's original
 // Hugging Face tokenizer, not llama.cpp's approximation, where the two differ (NFC for Qwen2, accents for BERT).
 #pragma once
 #include <cstddef>
@@ -14,6 +14,7 @@
 
 #include "morsel/formats/gguf.hpp"
 #include "morsel/tokenizer/loading/components_from_json.hpp"
+#include "morsel/tokenizer/loading/gguf_pre_tokenizers.hpp"
 #include "morsel/tokenizer/tokenizer_parts.hpp"
 
 namespace morsel {
@@ -38,39 +39,7 @@ struct GgufVocabulary {
     }
 };
 
-inline void gguf_pre_tokenizer(const GgufVocabulary& v, TokenizerParts& parts, Bpe& bpe) {
-    const auto pre = v.file.get_or<std::string>("tokenizer.ggml.pre", "gpt-2");
-    const auto is = [&](std::initializer_list<std::string_view> names) { return std::find(names.begin(), names.end(), pre) != names.end(); };
-    auto& steps = parts.pre_tokenizer.emplace().steps;
-    const auto split_by = [&](SplitScanner scanner) {
-        steps.emplace_back(SplitPreTokenizer{Pattern{pre, scanner}, SplitBehavior::isolated, false});
-        steps.emplace_back(ByteLevelPreTokenizer{.add_prefix_space = false, .use_regex = false});
-    };
-    if (is({"gpt-2", "phi-2", "roberta-bpe", "mpt", "olmo", "jais"})) {
-        steps.emplace_back(ByteLevelPreTokenizer{.add_prefix_space = false});
-    } else if (is({"smollm", "starcoder", "refact", "codeshell", "exaone"})) {
-        steps.emplace_back(DigitsPreTokenizer{true});
-        steps.emplace_back(ByteLevelPreTokenizer{.add_prefix_space = false});
-    } else if (is({"llama-bpe", "llama3", "llama-v3", "falcon3", "dbrx", "smaug-bpe"})) {
-        split_by(split::llama3);
-        bpe.ignore_merges = is({"llama-bpe", "llama3", "llama-v3", "falcon3"});
-    } else if (is({"qwen2", "deepseek-r1-qwen", "stablelm2", "megrez"})) {
-        parts.normalizer.emplace().steps.emplace_back(UnicodeNormalizer{unicode::NormalForm::nfc});
-        split_by(split::qwen2);
-    } else if (is({"qwen35"})) {
-        parts.normalizer.emplace().steps.emplace_back(UnicodeNormalizer{unicode::NormalForm::nfc});
-        split_by(split::qwen35);
-    } else if (is({"gpt-4o", "llama4"})) {
-        split_by(split::o200k);
-    } else if (is({"tekken"})) {
-        split_by(split::tekken);
-        bpe.ignore_merges = true;
-    } else {
-        throw v.error("tokenizer.ggml.pre", "pre-tokenizer not supported yet", {}, pre);
-    }
-}
-
-inline void gguf_bpe(const GgufVocabulary& v, TokenizerParts& parts) {
+inline void gguf_bpe(const GgufVocabulary& v, TokenizerParts& parts, const RegexCompiler& compiler) {
     Bpe bpe;
     bpe.vocabulary.reserve(v.tokens.size());
     for (std::size_t id = 0; id < v.tokens.size(); ++id) bpe.vocabulary.add(v.tokens[id], static_cast<TokenId>(id));
@@ -87,13 +56,19 @@ inline void gguf_bpe(const GgufVocabulary& v, TokenizerParts& parts) {
             throw v.error(key, e.reason(), e.expected(), e.found());
         }
     }
-    gguf_pre_tokenizer(v, parts, bpe);
+    const auto pre = v.file.get_or<std::string>("tokenizer.ggml.pre", "gpt-2");
+    try {
+        if (!gguf_pre_tokenizer(pre, compiler, parts, bpe)) throw Error("unknown pre-tokenizer", {.found = pre});
+    } catch (const Error& e) {
+        throw v.error("tokenizer.ggml.pre", e.reason(), e.expected(), e.found());
+    }
     parts.decoders = {ByteLevelDecoder{}};
     parts.model = std::move(bpe);
 }
 
-inline void gguf_sentencepiece(const GgufVocabulary& v, TokenizerParts& parts) {
+inline void gguf_sentencepiece(const GgufVocabulary& v, TokenizerParts& parts, SentencePieceMethod method) {
     SentencePiece model;
+    model.method = method;
     const auto scores = v.file.get<std::vector<float>>("tokenizer.ggml.scores");
     if (scores.size() != v.tokens.size())
         throw v.error("tokenizer.ggml.scores", "wrong length", std::to_string(v.tokens.size()), std::to_string(scores.size()));
@@ -110,6 +85,15 @@ inline void gguf_sentencepiece(const GgufVocabulary& v, TokenizerParts& parts) {
     model.vocabulary.finish();
     model.add_dummy_prefix = v.file.get_or("tokenizer.ggml.add_space_prefix", true);
     model.remove_extra_whitespaces = v.file.get_or("tokenizer.ggml.remove_extra_whitespaces", false);
+    const GgufValue* const value = v.file.value("tokenizer.ggml.precompiled_charsmap");
+    if (const auto* map = value != nullptr ? std::get_if<GgufArray>(value) : nullptr; map != nullptr && map->count > 0) {
+        if (map->type > 1) throw v.error("tokenizer.ggml.precompiled_charsmap", "wrong type", "an array of bytes", gguf_type_text(*value));
+        try {
+            model.charsmap = Charsmap({reinterpret_cast<const char*>(map->bytes.data()), map->bytes.size()});
+        } catch (const Error& e) {
+            throw v.error("tokenizer.ggml.precompiled_charsmap", e.reason(), e.expected(), e.found());
+        }
+    }
     try {
         prepare(model);
     } catch (const Error& e) {
@@ -146,7 +130,7 @@ inline void gguf_wordpiece(const GgufVocabulary& v, TokenizerParts& parts) {
 }  // namespace detail
 
 // Throws Error.
-inline TokenizerParts load_gguf_tokenizer(const GgufFile& file) {
+inline TokenizerParts load_gguf_tokenizer(const GgufFile& file, const TokenizerOptions& options = {}) {
     const auto kind = file.get<std::string>("tokenizer.ggml.model");
     detail::GgufVocabulary v{file, file.get<std::span<const std::string_view>>("tokenizer.ggml.tokens"), {}};
     if (v.tokens.size() > 0xffffffffu) throw v.error("tokenizer.ggml.tokens", "too many tokens");
@@ -166,10 +150,11 @@ inline TokenizerParts load_gguf_tokenizer(const GgufFile& file) {
     special.mask = v.role("tokenizer.ggml.mask_token_id");
     parts.chat_template = file.get_or<std::string>("tokenizer.chat_template", "");
 
-    if (kind == "gpt2") detail::gguf_bpe(v, parts);
-    else if (kind == "llama") detail::gguf_sentencepiece(v, parts);
+    if (kind == "gpt2") detail::gguf_bpe(v, parts, options.regex);
+    else if (kind == "llama") detail::gguf_sentencepiece(v, parts, SentencePieceMethod::bpe);
+    else if (kind == "t5") detail::gguf_sentencepiece(v, parts, SentencePieceMethod::unigram);
     else if (kind == "bert") detail::gguf_wordpiece(v, parts);
-    else throw v.error("tokenizer.ggml.model", "tokenizer not supported yet", "gpt2, llama or bert", kind);
+    else throw v.error("tokenizer.ggml.model", "tokenizer not supported yet", "gpt2, llama, bert or t5", kind);
 
     // Phi-3's special tokens swallow white space behind them, which GGUF cannot say.
     auto name = file.get_or<std::string>("general.name", "");
@@ -192,7 +177,7 @@ inline TokenizerParts load_gguf_tokenizer(const GgufFile& file) {
 
     const Vocabulary& vocabulary = vocabulary_of(parts.model);
     const bool add_bos = file.get_or("tokenizer.ggml.add_bos_token", kind == "llama" || file.get_or<std::string>("tokenizer.ggml.pre", "") == "llama-bpe");
-    const bool add_eos = file.get_or("tokenizer.ggml.add_eos_token", false);
+    const bool add_eos = file.get_or("tokenizer.ggml.add_eos_token", kind == "t5");
     if (kind == "bert") {
         if (special.cls && special.sep) parts.post_processors = {bert_template(*special.cls, *vocabulary.id(*special.cls), *special.sep, *vocabulary.id(*special.sep))};
     } else if ((add_bos && special.bos) || (add_eos && special.eos)) {

@@ -87,23 +87,63 @@ inline void apply_roles(const TokenizerSideFiles& files, TokenizerParts& parts) 
     if (detail::is_file(files.directory / "chat_template.jinja")) parts.chat_template = read_file(files.directory / "chat_template.jinja");
 }
 
+namespace detail {
+
+// added_tokens_decoder of tokenizer_config.json, in order of its ids. Throws Error.
+inline std::vector<std::pair<TokenId, AddedToken>> tokens_of_config(const TokenizerSideFiles& files) {
+    std::vector<std::pair<TokenId, AddedToken>> tokens;
+    if (!files.has_config() || !files.config().has("added_tokens_decoder")) return tokens;
+    const JsonObject decoder = files.config().object("added_tokens_decoder");
+    for (const auto& [key, value] : decoder.json().items()) {
+        TokenId id = 0;
+        const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), id);
+        if (error != std::errc{} || end != key.data() + key.size()) throw decoder.error(key, "wrong key", "a token id");
+        tokens.emplace_back(id, added_token_from_json(decoder.object(key)));
+    }
+    std::stable_sort(tokens.begin(), tokens.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    return tokens;
+}
+
+inline bool is_added(const TokenizerParts& parts, std::string_view content) {
+    const auto& tokens = parts.added_tokens.tokens();
+    return std::any_of(tokens.begin(), tokens.end(), [&](const AddedToken& t) { return t.content == content; });
+}
+
+}  // namespace detail
+
+// What tokenizer_config.json adds to a tokenizer.json, as transformers does: the tokens of added_tokens_decoder, whose flags hold where
+// both name a token (its id stays, and a new one gets the next free id, whatever the key says); then, as special tokens, those with a
+// role and the lists of further special tokens. Throws Error.
+inline void add_config_tokens(const TokenizerSideFiles& files, TokenizerParts& parts) {
+    const Vocabulary& vocabulary = vocabulary_of(parts.model);
+    for (auto& [id, token] : detail::tokens_of_config(files)) parts.added_tokens.add(std::move(token), vocabulary);
+    const auto add_special = [&](const std::string& content) {
+        if (!detail::is_added(parts, content)) parts.added_tokens.add({.content = content, .special = true}, vocabulary);
+    };
+    const auto named = [&](const Json& json, const char* name, std::string_view key) {
+        if (!json.is_object()) return;
+        if (const auto token = detail::role_token(JsonObject(json, files.directory / name), key)) add_special(*token);
+    };
+    for (const auto& [key, member] : detail::roles) {
+        named(files.special_tokens_map, "special_tokens_map.json", key);
+        named(files.tokenizer_config, "tokenizer_config.json", key);
+    }
+    // The second name is the older one.
+    const char* const key = files.has_config() && files.config().has("extra_special_tokens") ? "extra_special_tokens" : "additional_special_tokens";
+    if (files.has_config() && files.config().has(key)) {
+        const Json& list = files.config().at(key);
+        for (const auto& [name, value] : list.items()) {  // a list, or names and tokens
+            if (value.is_string()) add_special(value.get<std::string>());
+            else if (value.is_object()) add_special(JsonObject(value, files.directory / "tokenizer_config.json", key).get<std::string>("content"));
+            else throw files.config().error(key, "wrong value", "tokens", json_text(value));
+        }
+    }
+}
+
 // Tokens that these files add to a vocabulary, in order of their ids. For vocabularies without a tokenizer.json, which names its own.
 inline void add_side_tokens(const TokenizerSideFiles& files, TokenizerParts& parts) {
     const Vocabulary& vocabulary = vocabulary_of(parts.model);
-    std::vector<std::pair<TokenId, AddedToken>> tokens;
-    const auto id_from = [](const std::string& text) {
-        TokenId id = 0;
-        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
-        return error == std::errc{} && end == text.data() + text.size() && !text.empty() ? std::optional(id) : std::nullopt;
-    };
-    if (files.has_config() && files.config().has("added_tokens_decoder")) {
-        const JsonObject decoder = files.config().object("added_tokens_decoder");
-        for (const auto& [key, value] : decoder.json().items()) {
-            const auto id = id_from(key);
-            if (!id) throw decoder.error(key, "wrong key", "a token id");
-            tokens.emplace_back(*id, added_token_from_json(decoder.object(key)));
-        }
-    }
+    std::vector<std::pair<TokenId, AddedToken>> tokens = detail::tokens_of_config(files);
     if (files.added_tokens.is_object()) {
         const JsonObject object(files.added_tokens, files.directory / "added_tokens.json");
         for (const auto& [content, value] : files.added_tokens.items()) {
@@ -122,9 +162,7 @@ inline void add_side_tokens(const TokenizerSideFiles& files, TokenizerParts& par
     // Tokens with a role are special, and taken out of the text as they stand.
     for (const auto& [key, member] : detail::roles) {
         const auto& token = parts.special_tokens.*member;
-        if (!token || token->empty()) continue;
-        const bool known = std::any_of(parts.added_tokens.tokens().begin(), parts.added_tokens.tokens().end(), [&](const AddedToken& t) { return t.content == *token; });
-        if (!known) parts.added_tokens.add({.content = *token, .special = true}, vocabulary);
+        if (token && !token->empty() && !detail::is_added(parts, *token)) parts.added_tokens.add({.content = *token, .special = true}, vocabulary);
     }
 }
 

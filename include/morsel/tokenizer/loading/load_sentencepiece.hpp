@@ -1,5 +1,5 @@
 // SentencePiece's tokenizer.model → TokenizerParts. Field numbers are those of sentencepiece_model.proto. A model that
-// contradicts itself is an Error; unknown fields are skipped. BPE models only.
+// contradicts itself is an Error; unknown fields are skipped. Left out: rules for decoding (denormalizer_spec), refused.
 #pragma once
 #include <cmath>
 #include <cstddef>
@@ -67,7 +67,7 @@ inline SentencePieceFile parse_sentencepiece(std::string_view message) {
         } else if (field.number == 2 && field.wire_type == 2) {
             for (ProtobufField f; inner.next(f);) {
                 if (f.number == 3) model_type = number(f);
-                if (f.number == 24 && flag(f)) throw Error("white space as suffix is not supported", {.key = "trainer_spec.treat_whitespace_as_suffix"});
+                if (f.number == 24) model.whitespace_as_suffix = flag(f);
                 if (f.number == 35) model.byte_fallback = flag(f);
                 if (f.number == 41) bos_id = number(f);
                 if (f.number == 42) eos_id = number(f);
@@ -84,12 +84,15 @@ inline SentencePieceFile parse_sentencepiece(std::string_view message) {
                 if (f.number == 4) model.remove_extra_whitespaces = flag(f);
                 if (f.number == 5) model.escape_whitespaces = flag(f);
             }
+        } else if (field.number == 5 && field.wire_type == 2) {
+            for (ProtobufField f; inner.next(f);)
+                if (f.number == 2 && !f.bytes.empty()) throw Error("rules for decoding are not supported", {.key = "denormalizer_spec.precompiled_charsmap"});
         }
     }
     if (unknowns == 0) throw Error("no unknown piece is defined", {.key = "pieces"});
     if (model.types.size() < 2) throw Error("no pieces but the unknown one", {.key = "pieces"});
     if (model_type < 1 || model_type > 4) throw Error("unknown type of model", {.key = "trainer_spec.model_type", .expected = "1 to 4", .found = std::to_string(model_type)});
-    if (model_type != 2) throw Error("only BPE models of SentencePiece are supported yet", {.key = "trainer_spec.model_type", .expected = "2 (BPE)", .found = std::to_string(model_type)});
+    model.method = static_cast<SentencePieceMethod>(model_type);
     if (!charsmap.empty()) {
         try {
             model.charsmap = Charsmap(charsmap);

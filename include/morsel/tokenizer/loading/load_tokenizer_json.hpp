@@ -25,7 +25,7 @@ inline Bpe bpe_from_json(TokenizerJson& json, const JsonObject& model) {
     bpe.vocabulary = std::move(json.vocabulary);
     if (const auto dropout = model.find<double>("dropout"); dropout && *dropout != 0) {
         if (*dropout < 0 || *dropout > 1) throw model.error("dropout", "wrong value", "between 0 and 1", std::to_string(*dropout));
-        throw model.error("dropout", "dropout makes encoding random and is not supported", "null or 0", std::to_string(*dropout));
+        bpe.dropout = *dropout;
     }
     bpe.unk_token = model.find<std::string>("unk_token");
     bpe.continuing_subword_prefix = model.get_or<std::string>("continuing_subword_prefix", "");

@@ -2,6 +2,7 @@
 // nearly all of the file, go straight into flat arrays; everything else becomes a small JSON tree.
 #pragma once
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -38,6 +39,41 @@ struct TokenizerJson {
 
 namespace detail {
 
+// A number as the reference reads it: all digits that fit 64 bits as one integer, times or over a power of ten. Its last bit can differ
+// from the nearest double's, and decide between two cuts of equal score. `text` is a JSON number; infinite where it is out of range.
+inline double reference_number(std::string_view text) {
+    std::uint64_t digits = 0;
+    std::int64_t exponent = 0;
+    bool fraction = false, full = false;
+    std::size_t i = text.starts_with('-') ? 1 : 0;
+    for (; i < text.size() && text[i] != 'e' && text[i] != 'E'; ++i) {
+        if (text[i] == '.') {
+            fraction = true;
+            continue;
+        }
+        const auto digit = static_cast<std::uint64_t>(text[i] - '0');
+        full = full || digits > (std::numeric_limits<std::uint64_t>::max() - digit) / 10;
+        if (!full) digits = digits * 10 + digit, exponent -= fraction;
+        else exponent += !fraction;
+    }
+    if (i < text.size()) {
+        const std::size_t sign = text[i + 1] == '+' ? 1 : 0;
+        std::int32_t written = 0;
+        const auto [end, error] = std::from_chars(text.data() + i + 1 + sign, text.data() + text.size(), written);
+        exponent += error == std::errc{} ? written : text[i + 1] == '-' ? -1000000 : 1000000;
+    }
+    const auto power = [](std::int64_t n) {
+        double value = 0;
+        const std::string written = "1e" + std::to_string(n);
+        std::from_chars(written.data(), written.data() + written.size(), value);
+        return value;
+    };
+    auto value = static_cast<double>(digits);
+    for (; exponent < -308 && value != 0; exponent += 308) value /= 1e308;
+    if (value != 0) value = exponent > 308 ? std::numeric_limits<double>::infinity() : exponent < 0 ? value / power(-exponent) : value * power(exponent);
+    return text.starts_with('-') ? -value : value;
+}
+
 class TokenizerJsonHandler final : public nlohmann::json_sax<Json> {
   public:
     TokenizerJsonHandler(TokenizerJson& out, const std::filesystem::path& file, std::string_view source) : out_(out), file_(file), source_(source) {}
@@ -60,7 +96,7 @@ class TokenizerJsonHandler final : public nlohmann::json_sax<Json> {
         return scalar(value);
     }
     bool number_float(number_float_t value, const string_t& text) override {
-        if (mode_ == Mode::vocab_item) return score(value);
+        if (mode_ == Mode::vocab_item) return score(reference_number(text));
         if (!std::isfinite(value)) throw bad("a number in range", text);
         return scalar(value);
     }

@@ -1,7 +1,8 @@
 // Byte-pair encoding (Sennrich, Haddow, Birch 2016), as Hugging Face tokenizers apply it: a pre-token is cut into characters,
 // then the adjacent pair of lowest rank is merged, the leftmost first, until no adjacent pair is in the merge table.
 // Options follow tokenizer.json: unk_token, fuse_unk, byte_fallback (all bytes of a character or none), ignore_merges,
-// continuing_subword_prefix, end_of_word_suffix. Left out: dropout (random at inference, refused by the loader).
+// continuing_subword_prefix, end_of_word_suffix. Dropout (Provilkov, Emelianenko, Voita 2020) where the caller asks for it: the reference
+// applies a file's dropout to whatever it encodes, and no two runs agree; here the file's value is only the default probability.
 //
 // A short word is scanned for its best pair after every merge (quadratic, but a few dozen symbols sit in one cache line or two);
 // a long one, which for SentencePiece-style models is the whole text, keeps its candidates in a heap: O(n log n).
@@ -18,6 +19,7 @@
 
 #include "morsel/core/error.hpp"
 #include "morsel/core/flat_map.hpp"
+#include "morsel/core/philox.hpp"
 #include "morsel/tokenizer/models/model_token.hpp"
 #include "morsel/tokenizer/models/vocabulary.hpp"
 #include "morsel/unicode/utf8.hpp"
@@ -37,8 +39,16 @@ struct Bpe {
     std::string end_of_word_suffix = {};         // put behind a word's last character
     bool fuse_unk = false;                       // one unknown token for neighbouring unknown characters
     bool byte_fallback = false;                  // an unknown character becomes its bytes <0xHH>, where all of them are tokens
+    double dropout = 0;                          // as the file says; see BpeDropout
     bool ignore_merges = false;                  // a pre-token that is in the vocabulary is that token
     std::array<std::optional<TokenId>, 256> byte_tokens = {};  // of <0x00> … <0xFF>
+};
+
+// Merges left out at random: each time one is about to be made it is put off with this probability, until another one has been made.
+// The same seed gives the same tokens for the same text.
+struct BpeDropout {
+    std::optional<double> probability = {};  // in [0, 1]; nothing: the model's own
+    std::uint64_t seed = 0;
 };
 
 // Two tokens that merge, as strings.
@@ -72,13 +82,21 @@ inline void find_byte_tokens(Bpe& model) {
 
 namespace detail {
 
-// The characters of a word as tokens, before any merge.
+// The characters of a word as tokens, before any merge. Their places are counted from what is put out, as the reference does: a
+// character that is dropped (no token, no unknown token) leaves no gap, so the ones behind it seem to stand further to the front.
 inline void bpe_characters(const Bpe& model, std::string_view word, ModelTokens& out) {
-    std::optional<ModelToken> unknown;
+    TokenId unknown_id = 0;
+    std::size_t unknown_size = 0;  // bytes of a pending unknown token; 0: none is pending
     std::string affixed;
+    std::size_t placed = 0;
+    const auto put = [&](TokenId id, std::size_t size) {
+        const std::size_t end = std::min(placed + size, word.size());  // bytes of an affix may be too many
+        out.push_back({id, std::min(placed, end), end});
+        placed += size;
+    };
     for (std::size_t at = 0; at < word.size();) {
-        const std::size_t end = at + unicode::decode(word, at).size;
-        std::string_view character = word.substr(at, end - at);
+        const std::size_t size = unicode::decode(word, at).size, end = at + size;
+        std::string_view character = word.substr(at, size);
         const bool prefixed = at > 0 && !model.continuing_subword_prefix.empty();
         const bool suffixed = end == word.size() && !model.end_of_word_suffix.empty();
         if (prefixed || suffixed) {
@@ -88,30 +106,27 @@ inline void bpe_characters(const Bpe& model, std::string_view word, ModelTokens&
             character = affixed;
         }
         if (const auto id = model.vocabulary.id(character)) {
-            if (unknown) out.push_back(*unknown);
-            unknown.reset();
-            out.push_back({*id, at, end});
+            if (unknown_size > 0) put(unknown_id, unknown_size);
+            unknown_size = 0;
+            put(*id, size);
         } else if (model.byte_fallback && std::all_of(character.begin(), character.end(), [&](char c) {
                        return model.byte_tokens[static_cast<unsigned char>(c)].has_value();
                    })) {
             // A pending unknown stays pending: the reference emits it behind these bytes, and so do we.
-            for (std::size_t i = 0; i < character.size(); ++i) {
-                const std::size_t begin = std::min(at + i, end - 1);
-                out.push_back({*model.byte_tokens[static_cast<unsigned char>(character[i])], begin, std::min(begin + 1, end)});
-            }
+            for (const char byte : character) put(*model.byte_tokens[static_cast<unsigned char>(byte)], 1);
         } else if (model.unk_token) {
-            if (unknown && model.fuse_unk) {
-                unknown->end = end;
+            if (unknown_size > 0 && model.fuse_unk) {
+                unknown_size += size;
             } else {
-                if (unknown) out.push_back(*unknown);
+                if (unknown_size > 0) put(unknown_id, unknown_size);
                 const auto id = model.vocabulary.id(*model.unk_token);
                 if (!id) throw Error("unk_token is not in the vocabulary", {.key = "model.unk_token", .found = *model.unk_token});
-                unknown = ModelToken{*id, at, end};
+                unknown_id = *id, unknown_size = size;
             }
         }  // else: the character is dropped, and its neighbours may merge across the gap, as in the reference
         at = end;
     }
-    if (unknown) out.push_back(*unknown);
+    if (unknown_size > 0) put(unknown_id, unknown_size);
 }
 
 // The definition, word for word; the reference of both functions below.
@@ -158,8 +173,8 @@ inline void bpe_merge_scan(const FlatMap<Merge>& merges, ModelTokens& symbols, s
 }
 
 // For long words: symbols in a doubly linked list, candidate pairs in a heap by (rank, position). An entry is stale when the pair
-// at its position is no longer the one it was made for; it is then skipped.
-inline void bpe_merge_heap(const FlatMap<Merge>& merges, ModelTokens& symbols, std::size_t first) {
+// at its position is no longer the one it was made for; it is then skipped. `leave_out`() tells for each entry whether dropout puts it off.
+template <class LeaveOut> void bpe_merge_but(const FlatMap<Merge>& merges, ModelTokens& symbols, std::size_t first, LeaveOut&& leave_out) {
     constexpr std::size_t none = static_cast<std::size_t>(-1);
     struct Candidate {
         Merge merge;
@@ -187,9 +202,16 @@ inline void bpe_merge_heap(const FlatMap<Merge>& merges, ModelTokens& symbols, s
             if (const auto c = candidate(i, i + 1)) initial.push_back(*c);
     }
     std::priority_queue<Candidate, std::vector<Candidate>, std::greater<>> queue(std::greater<>(), std::move(initial));
+    std::vector<Candidate> put_off;
     while (!queue.empty()) {
         const Candidate top = queue.top();
         queue.pop();
+        if (leave_out()) {
+            put_off.push_back(top);
+            continue;
+        }
+        for (const Candidate& c : put_off) queue.push(c);
+        put_off.clear();
         if (dead[top.left] || link[top.left].next != top.right || pack_pair(s[top.left].id, s[top.right].id) != top.pair) continue;
         s[top.left] = {top.merge.id, s[top.left].begin, s[top.right].end};
         dead[top.right] = true;
@@ -207,6 +229,10 @@ inline void bpe_merge_heap(const FlatMap<Merge>& merges, ModelTokens& symbols, s
     symbols.resize(first + kept);
 }
 
+inline void bpe_merge_heap(const FlatMap<Merge>& merges, ModelTokens& symbols, std::size_t first) {
+    bpe_merge_but(merges, symbols, first, [] { return false; });
+}
+
 }  // namespace detail
 
 // Appends the tokens of one pre-token (UTF-8). Throws Error where an unknown token is needed and unk_token is no token.
@@ -222,6 +248,15 @@ inline void tokenize(const Bpe& model, std::string_view word, ModelTokens& out) 
     detail::bpe_characters(model, word, out);
     if (out.size() - first <= detail::bpe_scan_limit) detail::bpe_merge_scan(model.merges, out, first);
     else detail::bpe_merge_heap(model.merges, out, first);
+}
+
+// The same with dropout, where a pre-token that is a token is merged like any other. `draws` counts the random numbers taken under the seed.
+inline void tokenize(const Bpe& model, std::string_view word, const BpeDropout& dropout, std::uint64_t& draws, ModelTokens& out) {
+    const double probability = dropout.probability.value_or(model.dropout);
+    if (probability <= 0) return tokenize(model, word, out);
+    const std::size_t first = out.size();
+    detail::bpe_characters(model, word, out);
+    detail::bpe_merge_but(model.merges, out, first, [&] { return uniform_double(philox_bits(dropout.seed, {.step = draws++})) < probability; });
 }
 
 }  // namespace morsel

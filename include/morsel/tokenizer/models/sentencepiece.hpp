@@ -1,12 +1,14 @@
-// SentencePiece's BPE (Kudo and Richardson 2018) on its own terms, for tokenizer.model files and GGUF files of that kind: the text
-// is normalized (character map, dummy prefix, spaces to ▁), then among adjacent symbols whose union is a piece the one of highest
-// score merges first, the leftmost of equals. User-defined pieces are never cut, unused pieces are taken apart again, unknown
-// characters become bytes. Unlike tokenizer.json models there are no merge ranks and no words: the whole section is one.
-// Left out: sampling, treat_whitespace_as_suffix, the unigram type.
+// SentencePiece (Kudo and Richardson 2018) on its own terms, for tokenizer.model files and GGUF files of that kind: the text is
+// normalized (character map, dummy prefix, spaces to ▁) and cut into pieces by one of four methods. BPE: among adjacent symbols whose
+// union is a piece the one of highest score merges first, the leftmost of equals; unused pieces are taken apart again. Unigram: the cut
+// of greatest total score. Word: before every ▁. Character: every character. User-defined pieces are never cut by BPE and by
+// characters; unknown ones become bytes. There are no merge ranks and no words: the whole section is one. Left out: sampling.
 #pragma once
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <queue>
 #include <string>
@@ -16,18 +18,20 @@
 #include <vector>
 
 #include "morsel/core/error.hpp"
-#include "morsel/tokenizer/added_tokens.hpp"
 #include "morsel/tokenizer/models/model_token.hpp"
 #include "morsel/tokenizer/models/vocabulary.hpp"
 #include "morsel/tokenizer/text/aligned_text.hpp"
 #include "morsel/tokenizer/text/charsmap.hpp"
+#include "morsel/tokenizer/text/pattern_trie.hpp"
 #include "morsel/unicode/utf8.hpp"
 
 namespace morsel {
 
+enum class SentencePieceMethod : std::uint8_t { unigram = 1, bpe = 2, word = 3, character = 4 };
 enum class PieceType : std::uint8_t { normal = 1, unknown = 2, control = 3, user_defined = 4, unused = 5, byte = 6 };
 
 struct SentencePiece {
+    SentencePieceMethod method = SentencePieceMethod::bpe;
     Vocabulary vocabulary = {};
     std::vector<float> scores = {};      // [id]
     std::vector<PieceType> types = {};   // [id]
@@ -36,10 +40,13 @@ struct SentencePiece {
     bool add_dummy_prefix = true;
     bool remove_extra_whitespaces = true;
     bool escape_whitespaces = true;
+    bool whitespace_as_suffix = false;   // the dummy prefix is a suffix
     Charsmap charsmap = {};
     PatternTrie user_defined = {};       // pieces that are kept whole
     std::array<std::optional<TokenId>, 256> byte_tokens = {};
     std::size_t longest_piece = 0;       // bytes
+    PatternTrie matched = {};            // unigram: the pieces that text can match
+    float lowest_score = 0;              // of normal pieces
 };
 
 struct SentencePieceToken {
@@ -49,6 +56,7 @@ struct SentencePieceToken {
 
 // To be called when the pieces are complete. Throws Error where byte_fallback lacks a byte piece.
 inline void prepare(SentencePiece& model) {
+    model.lowest_score = std::numeric_limits<float>::max();
     constexpr std::string_view digits = "0123456789ABCDEF";
     for (std::size_t b = 0; b < 256; ++b) {
         const char name[] = {'<', '0', 'x', digits[b / 16], digits[b % 16], '>'};
@@ -58,7 +66,11 @@ inline void prepare(SentencePiece& model) {
     }
     model.vocabulary.for_each([&](std::string_view piece, TokenId id) {
         model.longest_piece = std::max(model.longest_piece, piece.size());
-        if (model.types[id] == PieceType::user_defined) model.user_defined.add(piece, id);
+        const PieceType type = model.types[id];
+        if (type == PieceType::user_defined) model.user_defined.add(piece, id);
+        if (model.method == SentencePieceMethod::unigram && (type == PieceType::normal || type == PieceType::user_defined)) model.matched.add(piece, id);
+        if (type != PieceType::normal) return;
+        model.lowest_score = std::min(model.lowest_score, model.scores[id]);
     });
 }
 
@@ -99,7 +111,7 @@ inline NormalizedSection sentencepiece_normalize(const SentencePiece& model, std
         out.origin.insert(out.origin.end(), text.size(), at);
     };
     const std::string_view space = model.escape_whitespaces ? space_mark : std::string_view(" ");
-    if (model.add_dummy_prefix) put(space);
+    if (model.add_dummy_prefix && !model.whitespace_as_suffix) put(space);
     bool after_space = model.remove_extra_whitespaces;
     while (at < section.size()) {
         auto [text, length] = prefix(at);
@@ -119,6 +131,7 @@ inline NormalizedSection sentencepiece_normalize(const SentencePiece& model, std
             out.origin.resize(length);
         }
     }
+    if (model.add_dummy_prefix && model.whitespace_as_suffix) put(space);
     out.origin.push_back(at);
     return out;
 }
@@ -196,6 +209,58 @@ inline ModelTokens sentencepiece_merge(const SentencePiece& model, std::string_v
     return out;
 }
 
+// The cut of greatest total score. A character that is no piece is unknown and costs 10 below the worst score; a user-defined piece has
+// score 0. Sums are float, as in SentencePiece: it decides ties.
+inline ModelTokens sentencepiece_viterbi(const SentencePiece& model, std::string_view text) {
+    constexpr std::size_t none = static_cast<std::size_t>(-1);
+    struct Best {
+        float score = 0;
+        std::size_t begin = none;
+        TokenId id = 0;
+    };
+    std::vector<Best> best(text.size() + 1);  // [byte] the best way to get there
+    for (std::size_t begin = 0; begin < text.size();) {
+        const std::size_t next = begin + unicode::decode(text, begin).size;
+        bool whole_character = false;
+        const auto offer = [&](std::size_t end, float score, TokenId id) {
+            const float sum = score + best[begin].score;
+            if (best[end].begin == none || sum > best[end].score) best[end] = {sum, begin, id};
+        };
+        model.matched.for_each_at(text, begin, [&](std::size_t end, std::uint32_t id) {
+            offer(end, model.types[id] == PieceType::user_defined ? 0.0f : model.scores[id], id);
+            whole_character = whole_character || end == next;
+        });
+        if (!whole_character) offer(next, model.lowest_score - 10.0f, model.unk_id);
+        begin = next;
+    }
+    ModelTokens out;
+    for (std::size_t end = text.size(); end > 0; end = best[end].begin) out.push_back({best[end].id, best[end].begin, end});
+    std::reverse(out.begin(), out.end());
+    return out;
+}
+
+// Words, each with the ▁ in front of it; or characters and user-defined pieces.
+inline ModelTokens sentencepiece_cut(const SentencePiece& model, std::string_view text) {
+    ModelTokens out;
+    for (std::size_t at = 0; at < text.size();) {
+        const bool mark = text.substr(at).starts_with("\u2581");
+        std::size_t length = model.method == SentencePieceMethod::character ? user_defined_length(model, text, at) : 0;
+        if (length == 0) length = unicode::decode(text, at).size;
+        if (at == 0 || mark || model.method == SentencePieceMethod::character) out.push_back({0, at, at});
+        out.back().end = at += length;
+    }
+    for (ModelToken& token : out) token.id = model.vocabulary.id(text.substr(token.begin, token.end - token.begin)).value_or(model.unk_id);
+    return out;
+}
+
+inline ModelTokens sentencepiece_pieces(const SentencePiece& model, std::string_view text) {
+    switch (model.method) {
+        case SentencePieceMethod::bpe: return sentencepiece_merge(model, text);
+        case SentencePieceMethod::unigram: return sentencepiece_viterbi(model, text);
+        default: return sentencepiece_cut(model, text);
+    }
+}
+
 }  // namespace detail
 
 // The tokens of a section of text, any bytes.
@@ -203,7 +268,7 @@ inline std::vector<SentencePieceToken> encode_section(const SentencePiece& model
     const detail::NormalizedSection normalized = detail::sentencepiece_normalize(model, section);
     std::vector<SentencePieceToken> out;
     bool after_unknown = false;
-    for (const ModelToken& token : detail::sentencepiece_merge(model, normalized.text)) {
+    for (const ModelToken& token : detail::sentencepiece_pieces(model, normalized.text)) {
         const std::size_t begin = normalized.origin[token.begin], end = normalized.origin[token.end];
         const bool unknown = token.id == model.unk_id;
         if (unknown && model.byte_fallback) {

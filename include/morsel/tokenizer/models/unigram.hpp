@@ -49,41 +49,44 @@ inline void tokenize(const Unigram& model, std::string_view word, ModelTokens& o
         double score = 0;
         std::size_t begin = none;  // of the token that ends here
         TokenId id = 0;
-        bool unknown = false;
     };
     std::vector<Best> best(word.size() + 1);  // [byte] the best way to get there
     for (std::size_t begin = 0; begin < word.size();) {
         const std::size_t next = begin + unicode::decode(word, begin).size;
         const double so_far = best[begin].score;
         bool whole_character = false;
-        const auto offer = [&](std::size_t end, double score, TokenId id, bool unknown) {
-            if (best[end].begin == none || score > best[end].score) best[end] = {score, begin, id, unknown};
+        const auto offer = [&](std::size_t end, double score, TokenId id) {
+            if (best[end].begin == none || score > best[end].score) best[end] = {score, begin, id};
         };
         for (std::size_t end = next; end <= word.size() && end - begin <= model.longest_token; end += end < word.size() ? unicode::decode(word, end).size : 1) {
             if (const auto id = model.vocabulary.id(word.substr(begin, end - begin)); id && *id < model.scores.size()) {
-                offer(end, so_far + model.scores[*id], *id, false);
+                offer(end, so_far + model.scores[*id], *id);
                 whole_character = whole_character || end == next;
             }
         }
         if (!whole_character) {
             if (!model.unk_id) throw Error("the text has a character that is no token, and there is no unknown token", {.key = "model.unk_id"});
-            offer(next, so_far + model.lowest_score - unknown_penalty, *model.unk_id, true);
+            offer(next, so_far + model.lowest_score - unknown_penalty, *model.unk_id);
         }
         begin = next;
     }
     ModelTokens backwards;
     for (std::size_t end = word.size(); end > 0; end = best[end].begin) {
-        const bool fused = best[end].unknown && !backwards.empty() && backwards.back().id == best[end].id;
+        // Whatever has the unknown id is fused, a token of its own text included; what comes out may be another token.
+        const bool fused = model.unk_id == best[end].id && !backwards.empty() && backwards.back().id == best[end].id;
         if (fused) backwards.back().begin = best[end].begin;
         else backwards.push_back({best[end].id, best[end].begin, end});
     }
     for (auto token = backwards.rbegin(); token != backwards.rend(); ++token) {
         const std::string_view text = word.substr(token->begin, token->end - token->begin);
-        const bool bytes = model.byte_fallback && model.unk_id && token->id == *model.unk_id && model.vocabulary.id(text) != token->id &&
-                           std::all_of(text.begin(), text.end(), [&](char c) { return model.byte_tokens[static_cast<unsigned char>(c)].has_value(); });
-        if (!bytes) out.push_back(*token);
-        else
-            for (std::size_t i = 0; i < text.size(); ++i) out.push_back({*model.byte_tokens[static_cast<unsigned char>(text[i])], token->begin, token->end});
+        if (model.unk_id == token->id) {
+            if (const auto id = model.vocabulary.id(text)) token->id = *id;
+            else if (model.byte_fallback && std::all_of(text.begin(), text.end(), [&](char c) { return model.byte_tokens[static_cast<unsigned char>(c)].has_value(); })) {
+                for (const char c : text) out.push_back({*model.byte_tokens[static_cast<unsigned char>(c)], token->begin, token->end});
+                continue;
+            }
+        }
+        out.push_back(*token);
     }
 }
 

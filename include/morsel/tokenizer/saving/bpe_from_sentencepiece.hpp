@@ -28,6 +28,8 @@ struct ConvertedSentencePiece {
 // Throws Error that names what stands against it.
 inline ConvertedSentencePiece bpe_from_sentencepiece(const SentencePiece& from) {
     const auto refuse = [](std::string what, std::string found = {}) { return Error("tokenizer.json cannot say " + std::move(what), {.key = "model", .found = std::move(found)}); };
+    if (from.method != SentencePieceMethod::bpe) throw refuse("a SentencePiece model that is not BPE");
+    if (from.whitespace_as_suffix) throw refuse("white space as a suffix");
     if (!from.charsmap.empty()) throw refuse("SentencePiece's character map");
     if (from.remove_extra_whitespaces) throw refuse("that extra white space is removed");
     if (!from.escape_whitespaces) throw refuse("a SentencePiece model without escaped white space");

@@ -14,6 +14,7 @@
 #include <nlohmann/json.hpp>
 
 #include "morsel/core/error.hpp"
+#include "morsel/formats/base64.hpp"
 #include "morsel/tokenizer/loading/components_from_json.hpp"
 #include "morsel/tokenizer/tokenizer_parts.hpp"
 
@@ -81,6 +82,7 @@ inline OrderedJson to_json(const StripAccentsNormalizer&) { return {{"type", "St
 inline OrderedJson to_json(const ReplaceNormalizer& n) { return {{"type", "Replace"}, {"pattern", to_json(n.pattern, "normalizer.pattern")}, {"content", n.content}}; }
 inline OrderedJson to_json(const PrependNormalizer& n) { return {{"type", "Prepend"}, {"prepend", n.prefix}}; }
 inline OrderedJson to_json(const ByteLevelNormalizer&) { return {{"type", "ByteLevel"}}; }
+inline OrderedJson to_json(const PrecompiledNormalizer& n) { return {{"type", "Precompiled"}, {"precompiled_charsmap", base64_encode(n.charsmap.blob())}}; }
 inline OrderedJson to_json(const NmtNormalizer&) { return {{"type", "Nmt"}}; }
 
 // ---- pre-tokenizers

@@ -96,7 +96,7 @@ inline OrderedJson text_or_null(const std::string& text) { return text.empty() ?
 
 // The fields of a model before its vocabulary, the vocabulary, and for BPE the merges, as the inside of a JSON object.
 inline std::string model_json(const Bpe& bpe) {
-    const OrderedJson fields = {{"type", "BPE"}, {"dropout", nullptr}, {"unk_token", or_null(bpe.unk_token)}, {"continuing_subword_prefix", text_or_null(bpe.continuing_subword_prefix)},
+    const OrderedJson fields = {{"type", "BPE"}, {"dropout", bpe.dropout == 0 ? OrderedJson(nullptr) : OrderedJson(bpe.dropout)}, {"unk_token", or_null(bpe.unk_token)}, {"continuing_subword_prefix", text_or_null(bpe.continuing_subword_prefix)},
                                 {"end_of_word_suffix", text_or_null(bpe.end_of_word_suffix)}, {"fuse_unk", bpe.fuse_unk}, {"byte_fallback", bpe.byte_fallback}, {"ignore_merges", bpe.ignore_merges}};
     std::string out = fields.dump();
     out.pop_back();

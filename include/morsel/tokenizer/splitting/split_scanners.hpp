@@ -282,6 +282,29 @@ inline std::size_t deepseek_text(std::string_view text, std::size_t i) noexcept 
     return end;
 }
 
+// CLIP: 's|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+; white space is no match.
+inline bool is_clip_match(std::string_view text, std::size_t i) noexcept { return !(at(text, i).kind & space); }
+inline std::size_t clip(std::string_view text, std::size_t i) noexcept {
+    if (const std::size_t size = contraction<false>(text, i)) return i + size;
+    const Next first = at(text, i);
+    const std::size_t next = i + first.size;
+    if (first.kind & letter) return run<letter>(text, next);
+    if (first.kind & number) return next;
+    return first.kind & space ? run<space>(text, next) : run<rest>(text, next);
+}
+
+// Falcon's last step: [0-9][0-9][0-9]
+inline bool is_three_digits(std::string_view text, std::size_t i) noexcept {
+    const auto digit = [&](std::size_t k) { return k < text.size() && text[k] >= '0' && text[k] <= '9'; };
+    return digit(i) && digit(i + 1) && digit(i + 2);
+}
+inline std::size_t three_digits(std::string_view text, std::size_t i) noexcept {
+    if (is_three_digits(text, i)) return i + 3;
+    do ++i;
+    while (i < text.size() && !is_three_digits(text, i));
+    return i;
+}
+
 }  // namespace scan
 
 }  // namespace morsel

@@ -21,7 +21,7 @@ namespace morsel {
 inline std::optional<std::size_t> count_tokens_up_to(const Tokenizer& tokenizer, std::string_view text, std::size_t limit, const EncodeOptions& options = {}) {
     constexpr std::size_t section_bytes = std::size_t{1} << 14;
     const auto within = [&](std::size_t count) { return count <= limit ? std::optional(count) : std::nullopt; };
-    if (options.text_pair || options.truncation || options.padding || text.size() <= section_bytes) return within(tokenizer.encode_ids(text, options).size());
+    if (options.text_pair || options.truncation || options.padding || options.dropout || text.size() <= section_bytes) return within(tokenizer.encode_ids(text, options).size());
     const AddedIds added = added_ids(tokenizer.parts(), options);
     SectionEncoder encoder(tokenizer, options.special_tokens_in_text);
     std::vector<TokenId> ids;
@@ -47,7 +47,8 @@ inline std::size_t count_tokens(const Tokenizer& tokenizer, std::string_view tex
 // Of these ends it is the last within the first max_tokens tokens whose bytes, encoded by themselves, keep the limit; where that is not so
 // (it is for BPE) 1, 3, 7 ... tokens less are tried. Throws Error where max_tokens has no room for the added tokens.
 inline std::size_t truncate_to_tokens(const Tokenizer& tokenizer, std::string_view text, std::size_t max_tokens, const EncodeOptions& options = {}) {
-    if (options.text_pair || options.truncation || options.padding) throw Error("one text can be cut to a number of tokens, without truncation and padding", {.key = "options"});
+    if (options.text_pair || options.truncation || options.padding || options.dropout)
+        throw Error("one text can be cut to a number of tokens, without truncation, padding and dropout", {.key = "options"});
     const AddedIds added = added_ids(tokenizer.parts(), options);
     const std::size_t specials = added.before.size() + added.behind.size();
     if (specials > max_tokens) throw Error("no room for the special tokens", {.key = "max_tokens", .expected = "at least " + std::to_string(specials), .found = std::to_string(max_tokens)});

@@ -25,7 +25,8 @@ inline constexpr std::size_t encode_block_bytes = std::size_t{1} << 18;
 // Encodes what read(buffer) → number of bytes, 0 at the end, gives, and calls sink(std::span<const TokenId>) → bool with the ids in order; false
 // stops. Returns how many ids the sink got. Options as in IncrementalEncoder. Throws Error.
 template <class Read, class Sink> std::uint64_t encode_stream(const Tokenizer& tokenizer, Read&& read, Sink&& sink, const EncodeOptions& options = {}) {
-    if (options.text_pair || options.truncation || options.padding) throw Error("a stream is encoded as one text, without truncation and padding", {.key = "options"});
+    if (options.text_pair || options.truncation || options.padding || options.dropout)
+        throw Error("a stream is encoded as one text, without truncation, padding and dropout", {.key = "options"});
     AddedIds added = added_ids(tokenizer.parts(), options);
     SectionEncoder encoder(tokenizer, options.special_tokens_in_text);
     std::vector<TokenId> ids = std::move(added.before);

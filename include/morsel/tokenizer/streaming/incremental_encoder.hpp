@@ -91,7 +91,8 @@ class IncrementalEncoder {
     // the text more than once.
     explicit IncrementalEncoder(const Tokenizer& tokenizer, const EncodeOptions& options = {})
         : encoder_(tokenizer, options.special_tokens_in_text), added_(added_ids(tokenizer.parts(), options)), ids_(added_.before), stable_(ids_.size()) {
-        if (options.text_pair || options.truncation || options.padding) throw Error("one text can be encoded incrementally, without truncation and padding", {.key = "options"});
+        if (options.text_pair || options.truncation || options.padding || options.dropout)
+            throw Error("one text can be encoded incrementally, without truncation, padding and dropout", {.key = "options"});
     }
 
     // Adds text of any bytes; a character may come in parts.

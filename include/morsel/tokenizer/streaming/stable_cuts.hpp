@@ -169,6 +169,7 @@ class StableCuts {
             if (!plain) return;
             vocabulary_ = &bpe->vocabulary;
         } else if (const auto* pieces = std::get_if<SentencePiece>(&parts.model)) {
+            if (pieces->method != SentencePieceMethod::bpe || pieces->whitespace_as_suffix) return;
             if (!pieces->charsmap.empty() || !pieces->user_defined.empty() || !pieces->escape_whitespaces) return;
             if (pieces->remove_extra_whitespaces && !pieces->add_dummy_prefix) return;
             space_is_mark = true;

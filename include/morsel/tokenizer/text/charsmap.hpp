@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "morsel/core/error.hpp"
+#include "morsel/unicode/utf8.hpp"
 
 namespace morsel {
 
@@ -32,17 +33,31 @@ class Charsmap {
         std::memcpy(units_.data(), blob.data(), trie_bytes);
         replacements_.assign(blob.substr(trie_bytes));
         if (offset_of(units_[0]) >= units_.size()) throw fail("a root within the trie", trie_bytes);
+        if (!unicode::is_valid_utf8(replacements_)) throw fail("replacements in UTF-8", replacements_.size());
     }
 
     bool empty() const noexcept { return units_.empty(); }
+    // What the constructor takes.
+    std::string blob() const {
+        const auto trie_bytes = static_cast<std::uint32_t>(4 * units_.size());
+        std::string bytes(sizeof trie_bytes + trie_bytes, '\0');
+        std::memcpy(bytes.data(), &trie_bytes, sizeof trie_bytes);
+        if (trie_bytes > 0) std::memcpy(bytes.data() + sizeof trie_bytes, units_.data(), trie_bytes);
+        return bytes + replacements_;
+    }
 
     struct Match {
         std::size_t length;            // bytes of the text that are replaced
         std::string_view replacement;  // lives as long as the map
     };
 
-    // The longest rule that begins the text.
-    std::optional<Match> longest_prefix(std::string_view text) const noexcept {
+    // The longest rule that begins the text: SentencePiece's choice.
+    std::optional<Match> longest_prefix(std::string_view text) const noexcept { return prefix(text, false); }
+    // The shortest: what Hugging Face tokenizers take.
+    std::optional<Match> shortest_prefix(std::string_view text) const noexcept { return prefix(text, true); }
+
+  private:
+    std::optional<Match> prefix(std::string_view text, bool shortest) const noexcept {
         if (units_.empty()) return std::nullopt;
         std::optional<Match> longest;
         std::size_t node = offset_of(units_[0]);
@@ -59,12 +74,12 @@ class Charsmap {
                 if (at >= replacements_.size()) break;
                 const std::string_view rest = std::string_view(replacements_).substr(at);
                 longest = Match{i + 1, rest.substr(0, rest.find('\0'))};
+                if (shortest) break;
             }
         }
         return longest;
     }
 
-  private:
     static std::size_t offset_of(std::uint32_t unit) noexcept { return (unit >> 10) << ((unit & (1u << 9)) >> 6); }
 
     std::vector<std::uint32_t> units_;

@@ -1,6 +1,6 @@
 // Normalizers: what a tokenizer does to a section of text before it is split, as tokenizer.json describes it ("normalizer").
 // One plain struct per kind, one function that applies any of them. Follows Hugging Face tokenizers' normalizers; alignment is
-// kept per byte (aligned_text.hpp). Left out: Precompiled (SentencePiece charsmaps), refused by name while loading.
+// kept per byte (aligned_text.hpp).
 #pragma once
 #include <cstddef>
 #include <optional>
@@ -11,10 +11,12 @@
 #include <vector>
 
 #include "morsel/core/error.hpp"
+#include "morsel/formats/base64.hpp"
 #include "morsel/formats/json.hpp"
 #include "morsel/tokenizer/splitting/pattern.hpp"
 #include "morsel/tokenizer/text/aligned_text.hpp"
 #include "morsel/tokenizer/text/byte_level.hpp"
+#include "morsel/tokenizer/text/charsmap.hpp"
 #include "morsel/tokenizer/text/reference_classes.hpp"
 #include "morsel/unicode/normalize.hpp"
 #include "morsel/unicode/properties.hpp"
@@ -45,10 +47,16 @@ struct PrependNormalizer {  // in front of a text that is not empty
 struct ByteLevelNormalizer {};
 struct NmtNormalizer {};  // drops controls, other kinds of white space become a space
 
+// SentencePiece's character map as tokenizers apply it: a grapheme cluster of less than 6 bytes as a whole, else character by
+// character, and of the rules that begin there the shortest (SentencePiece itself: the longest).
+struct PrecompiledNormalizer {
+    Charsmap charsmap = {};
+};
+
 struct Normalizer {
     // Nested sequences are flattened while loading.
     std::vector<std::variant<UnicodeNormalizer, BertNormalizer, LowercaseNormalizer, StripNormalizer, StripAccentsNormalizer, ReplaceNormalizer,
-                             PrependNormalizer, ByteLevelNormalizer, NmtNormalizer>>
+                             PrependNormalizer, ByteLevelNormalizer, NmtNormalizer, PrecompiledNormalizer>>
         steps = {};
 };
 
@@ -111,6 +119,36 @@ inline void apply(const NmtNormalizer&, AlignedText& text) {
     });
 }
 
+inline void apply(const PrecompiledNormalizer& n, AlignedText& text) {
+    std::vector<unicode::ChangedCharacter> out;
+    bool modified = false;
+    const auto take = [&](std::string_view part) {
+        const auto rule = part.empty() || part[0] == '\0' ? std::nullopt : n.charsmap.shortest_prefix(part.substr(0, part.find('\0')));
+        if (!rule) return false;
+        modified = true;
+        std::ptrdiff_t change = 0;  // characters it has more than the part
+        for (std::size_t i = 0; i < part.size(); --change) unicode::next_code_point(part, i);
+        for (std::size_t i = 0; i < rule->replacement.size(); ++change) out.push_back({unicode::next_code_point(rule->replacement, i), 0});
+        // Of the characters that are there at the very start, those that vanish are not accounted for: so in the reference.
+        if (change < 0 && !out.empty()) out.back().change += change;
+        for (std::size_t i = out.size(); change > 0; --change) out[--i].change = 1;
+        return true;
+    };
+    for (std::size_t i = 0; i < text.text.size();) {
+        const std::size_t end = reference::short_grapheme_end(text.text, i);
+        const std::string_view grapheme = std::string_view(text.text).substr(i, end - i);
+        if (grapheme.size() >= 6 || !take(grapheme)) {
+            for (std::size_t at = i; at < end;) {
+                const std::size_t begin = at;
+                const char32_t c = unicode::next_code_point(text.text, at);
+                if (!take(std::string_view(text.text).substr(begin, at - begin))) out.push_back({c, 0});
+            }
+        }
+        i = end;
+    }
+    if (modified) transform(text, out);
+}
+
 }  // namespace detail
 
 // Applies all steps in order.
@@ -147,7 +185,15 @@ inline Normalizer normalizer_from_json(const JsonObject& root, const RegexCompil
         else if (type == "Prepend") out.steps.emplace_back(PrependNormalizer{object.get<std::string>("prepend")});
         else if (type == "ByteLevel") out.steps.emplace_back(ByteLevelNormalizer{});
         else if (type == "Nmt") out.steps.emplace_back(NmtNormalizer{});
-        else if (type == "Precompiled") throw object.error("type", "normalizer not supported yet", {}, type);
+        else if (type == "Precompiled") {
+            const auto bytes = base64_decode(object.get<std::string>("precompiled_charsmap"));
+            if (!bytes) throw object.error("precompiled_charsmap", "not base64");
+            try {
+                out.steps.emplace_back(PrecompiledNormalizer{Charsmap(*bytes)});
+            } catch (const Error& e) {
+                throw object.error("precompiled_charsmap", e.reason(), e.expected(), e.found());
+            }
+        }
         else throw object.error("type", "unknown normalizer", {}, type);
     }
     return out;

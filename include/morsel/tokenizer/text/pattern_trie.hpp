@@ -73,6 +73,17 @@ class PatternTrie {
         return match ? match->end - begin : 0;
     }
 
+    // f(end, value) for every pattern that begins at `begin`, the shortest first.
+    template <class F> void for_each_at(std::string_view text, std::size_t begin, F&& f) const {
+        std::uint32_t node = 0;
+        for (std::size_t at = begin; at < text.size(); ++at) {
+            const std::uint32_t* next = children_.find(pack_pair(node, static_cast<unsigned char>(text[at])));
+            if (next == nullptr) break;
+            node = *next;
+            if (values_[node] != none) f(at + 1, values_[node]);
+        }
+    }
+
   private:
     // The next place, from `at` on, with a byte that begins a pattern; text.size() where there is none.
     std::size_t next_first(std::string_view text, std::size_t at) const noexcept {
@@ -92,13 +103,7 @@ class PatternTrie {
 
     std::optional<Match> match_at(std::string_view text, std::size_t begin) const noexcept {
         std::optional<Match> longest;
-        std::uint32_t node = 0;
-        for (std::size_t at = begin; at < text.size(); ++at) {
-            const std::uint32_t* next = children_.find(pack_pair(node, static_cast<unsigned char>(text[at])));
-            if (next == nullptr) break;
-            node = *next;
-            if (values_[node] != none) longest = Match{begin, at + 1, values_[node]};
-        }
+        for_each_at(text, begin, [&](std::size_t end, std::uint32_t value) { longest = Match{begin, end, value}; });
         return longest;
     }
 
