@@ -3,7 +3,7 @@
 // decided once, when it is loaded:
 //   byte-level BPE       pieces of the split pattern; new ones are merged by BytePairMerger
 //   spaced BPE           SentencePiece-like: ▁ for spaces and no pattern; units cut where the vocabulary proves that it is safe
-//   plain units          WordPiece after BERT's pre-tokenizer, models after Metaspace: new units go through the plain pipeline
+//   plain units          any model after BERT's pre-tokenizer, Metaspace or WhitespaceSplit: new units go through the plain pipeline
 // The plain pipeline in tokenizer.hpp is the reference; tests hold the two equal. A tokenizer of another kind has no fast encoder.
 #pragma once
 #include <algorithm>
@@ -220,18 +220,40 @@ class FastEncoder {
         return run != nullptr && run->of == ClassRun::Class::character && !run->greedy && run->at_least == 1 && text.size() == 1 && run->character == static_cast<unsigned char>(text[0]);
     }
 
+    // Whatever model, where white space cuts: BERT's pre-tokenizer, Metaspace and WhitespaceSplit.
     bool take_plain(const TokenizerParts& parts) {
         space_before_ = SpaceBefore::never;
         kind_ = Kind::plain;
-        if (!parts.pre_tokenizer || parts.pre_tokenizer->steps.size() != 1) return false;
-        if (std::holds_alternative<BertPreTokenizer>(parts.pre_tokenizer->steps[0])) {
+        if (!parts.pre_tokenizer || std::holds_alternative<SentencePiece>(parts.model)) return false;
+        const auto& steps = parts.pre_tokenizer->steps;
+        if (steps.size() == 1 && std::holds_alternative<BertPreTokenizer>(steps[0])) {
             if (!parts.normalizer || parts.normalizer->steps.size() != 1) return false;
             const auto* bert = std::get_if<BertNormalizer>(&parts.normalizer->steps[0]);
             if (bert == nullptr || !bert->handle_chinese_chars) return false;
             cutter_ = PieceCutter(CutRule{}, &cut_units<detail::BertUnits>);
             return true;
         }
-        return false;
+        if (parts.normalizer && !std::all_of(parts.normalizer->steps.begin(), parts.normalizer->steps.end(), [](const auto& step) { return stays_within_units(step); })) return false;
+        const auto cuts_at_spaces = [](const auto& step) {
+            if (std::holds_alternative<WhitespaceSplitPreTokenizer>(step)) return true;
+            const auto* metaspace = std::get_if<MetaspacePreTokenizer>(&step);
+            return metaspace != nullptr && metaspace->split && metaspace->prepend != MetaspacePreTokenizer::Prepend::first;
+        };
+        if (steps.empty() || !std::all_of(steps.begin(), steps.end(), cuts_at_spaces)) return false;
+        cutter_ = PieceCutter(CutRule{}, &cut_units<detail::SpacedUnits>);
+        return true;
+    }
+
+    // Whether a normalizer does to a unit what it does to it among others.
+    template <class Step> static bool stays_within_units(const Step& step) {
+        if (const auto* replace = std::get_if<ReplaceNormalizer>(&step)) {
+            if (const auto* literal = std::get_if<std::string>(&replace->pattern.matcher)) return literal->find(' ') == literal->npos && replace->content.find(' ') == std::string::npos;
+            const auto* run = std::get_if<ClassRun>(&replace->pattern.matcher);
+            return run != nullptr && run->greedy && run->of == ClassRun::Class::character && run->character == U' ' && replace->content == " ";
+        }
+        if (const auto* strip = std::get_if<StripNormalizer>(&step)) return !strip->left;
+        return std::holds_alternative<UnicodeNormalizer>(step) || std::holds_alternative<LowercaseNormalizer>(step) || std::holds_alternative<StripAccentsNormalizer>(step) ||
+               std::holds_alternative<PrecompiledNormalizer>(step) || std::holds_alternative<NmtNormalizer>(step);
     }
 
     Kind kind_ = Kind::plain;

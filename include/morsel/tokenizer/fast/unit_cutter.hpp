@@ -1,7 +1,8 @@
 // Units: stretches of text that a tokenizer without a split pattern treats one by one all the same, so that each can be looked up in a
 // memory (word_encoder.hpp). Two rules:
-//   spaced units  begin at a run of spaces: SentencePiece-like models, where a space is the first character of a word; and, where the
-//                 vocabulary proves it (token_pairs.hpp), at characters that no token joins to the one before
+//   spaced units  begin at a run of spaces: SentencePiece-like models, where a space is the first character of a word; for BPE wherever the
+//                 vocabulary proves that no token joins the characters (token_pairs.hpp), for others beside characters that no normalizer
+//                 makes white space of
 //   BERT units    an ideograph, an ASCII punctuation mark, or what stands between those and white space; with the space before it
 // A border that is not needed costs nothing but time; one that is wrong gives wrong ids. So both rules cut less than could be.
 #pragma once
@@ -28,13 +29,15 @@ struct SpacedUnits {
         for (std::size_t w = 0; w < words; ++w) {
             const CharacterMasks& m = space.masks[w];
             const std::uint64_t spaces = m.space & ~after(m.space, before.space);
-            space.bits[w] = spaces;
-            if (rule.pairs) {
+            space.bits[w] = 0;
+            if (!rule.pairs) {
+                for (std::uint64_t left = w == 0 ? spaces & ~std::uint64_t{1} : spaces; left != 0; left &= left - 1)
+                    if (stands_alone(text, 64 * w + static_cast<std::size_t>(std::countr_zero(left)), 64 * words)) space.bits[w] |= left & (~left + 1);
+            } else {
                 // Between ASCII letters, and between a space and a letter, nobody need ask; within a run of spaces nobody may.
                 const std::uint64_t may_ask = ~m.inner & ~(m.space & ~spaces);
                 std::uint64_t ask = may_ask & (~(m.letter & after(m.letter | m.space, before.letter | before.space)) | after(m.inner, before.inner));
                 if (w == 0) ask &= ~std::uint64_t{1};
-                space.bits[w] = 0;
                 for (; ask != 0; ask &= ask - 1)
                     if (!may_meet(*rule.pairs, text + 64 * w + std::countr_zero(ask))) space.bits[w] |= ask & (~ask + 1);
             }
@@ -44,6 +47,18 @@ struct SpacedUnits {
     }
 
   private:
+    // Whether no normalizer makes more white space, or less, out of what is beside the run of spaces at `at`: it stands between characters
+    // that stay what they are, or become letters.
+    static bool stands_alone(const char* text, std::size_t at, std::size_t size) noexcept {
+        const auto stays = [&](std::size_t i) {  // a graphic ASCII character, Latin-1 letter, Cyrillic, ideograph
+            const auto byte = static_cast<unsigned char>(text[i]);
+            return (byte > 0x20 && byte < 0x7F) || byte == 0xC3 || byte == 0xD0 || byte == 0xD1 || (byte >= 0xE5 && byte <= 0xE9);
+        };
+        std::size_t lead = at - 1, end = at;
+        while (lead > 0 && (text[lead] & '\xC0') == '\x80') --lead;
+        while (end < size && text[end] == ' ') ++end;
+        return stays(lead) && end < size && stays(end);
+    }
     // In tokens a space is U+2581.
     static bool may_meet(const TokenPairs& pairs, const char* at) noexcept {
         if (at[0] != ' ' && at[-1] != ' ') return pairs.may_meet(at);
