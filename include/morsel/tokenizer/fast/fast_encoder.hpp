@@ -14,6 +14,7 @@
 #include "morsel/tokenizer/fast/byte_pair_merger.hpp"
 #include "morsel/tokenizer/fast/piece_cutter.hpp"
 #include "morsel/tokenizer/fast/workspace.hpp"
+#include "morsel/tokenizer/splitting/byte_level_scanner.hpp"
 #include "morsel/tokenizer/tokenizer_parts.hpp"
 
 namespace morsel::fast {
@@ -59,29 +60,12 @@ class FastEncoder {
   private:
     explicit FastEncoder(std::size_t cache_bytes) : pool_(cache_bytes) {}
 
-    // ByteLevel, Split by a known pattern and then ByteLevel, or Digits and then ByteLevel.
     bool take_byte_level(const PreTokenizer& pre_tokenizer) {
-        const auto& steps = pre_tokenizer.steps;
-        if (steps.empty() || steps.size() > 2) return false;
-        const auto* bytes = std::get_if<ByteLevelPreTokenizer>(&steps.back());
-        if (bytes == nullptr) return false;
-        if (steps.size() == 1) {
-            cutter_ = PieceCutter(split::gpt2);
-            prefix_space_ = bytes->add_prefix_space;
-            return bytes->use_regex;
-        }
-        if (bytes->add_prefix_space) return false;
-        if (const auto* digits = std::get_if<DigitsPreTokenizer>(&steps[0])) {
-            cutter_ = PieceCutter(split::smollm);
-            return digits->individual_digits && bytes->use_regex;
-        }
-        const auto* by_pattern = std::get_if<SplitPreTokenizer>(&steps[0]);
-        if (by_pattern == nullptr || bytes->use_regex) return false;
-        const auto* scanner = std::get_if<SplitScanner>(&by_pattern->pattern.matcher);
-        if (scanner == nullptr || scanner->is_match != nullptr) return false;
-        cutter_ = PieceCutter(*scanner);
-        // Every piece is a match, so matches isolated and gaps removed are the same.
-        return by_pattern->invert ? by_pattern->behavior == SplitBehavior::removed : by_pattern->behavior == SplitBehavior::isolated;
+        const auto known = byte_level_scanner(pre_tokenizer);
+        if (!known) return false;
+        cutter_ = PieceCutter(known->scanner);
+        prefix_space_ = known->prefix_space;
+        return true;
     }
 
     static std::optional<TokenId> whole_word(const Bpe& model, std::string_view word) {
