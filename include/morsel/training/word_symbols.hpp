@@ -62,6 +62,31 @@ class WordSymbols {
         return merged;
     }
 
+    // How many merges of token a with itself there are: fewer than adjacent places, since runs are taken from the left.
+    std::int64_t count_self_merges(std::uint32_t pair, TokenId a, const PairIndex& index) const {
+        std::vector<std::uint32_t> places = index.places[pair];
+        std::sort(places.begin(), places.end());
+        places.erase(std::unique(places.begin(), places.end()), places.end());
+        std::int64_t merges = 0;
+        for (const std::uint32_t place : places) {
+            if ((place & slot_bit) == 0) {
+                const TokenId* const s = symbols_.data() + begins_[place];
+                std::uint32_t run = 0;
+                for (std::uint32_t i = 0; i < sizes_[place]; ++i) {
+                    run = s[i] == a ? run + 1 : 0;
+                    if (run == 2) merges += word_counts_[place], run = 0;
+                }
+                continue;
+            }
+            std::uint32_t at = place & ~slot_bit;  // a whole run at its beginning
+            if (slots_[at].symbol != a || (slots_[at].previous != end && slots_[slots_[at].previous].symbol == a)) continue;
+            std::int64_t run = 0;
+            for (; at != end && slots_[at].symbol == a; at = slots_[at].next) ++run;
+            merges += run / 2 * word_counts_[slots_[place & ~slot_bit].word];
+        }
+        return merges;
+    }
+
   private:
     static constexpr std::uint32_t slot_bit = std::uint32_t{1} << 31, end = slot_bit - 1;
     static constexpr TokenId dead = std::numeric_limits<TokenId>::max();
