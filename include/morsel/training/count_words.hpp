@@ -1,6 +1,7 @@
 // From text to word counts, by the normalizer and pre-tokenizer that the tokenizer will use. A sequence is treated by itself; of files
 // every line is one, with its line ending, as Hugging Face's trainers feed them (so no word crosses a line).
-// Byte-level pre-tokenizers of known patterns are counted as raw bytes by the cutter of the fast encoder; all others go the plain way.
+// Byte-level pre-tokenizers of known patterns are counted as raw bytes by the cutter of the fast encoder. Where white space ends every
+// word, text is counted by what stands between ASCII spaces, and only distinct stretches are cut further. All others go the plain way.
 // Threads take blocks of lines and count into tables of their own, which are added up; the result does not depend on their number.
 #pragma once
 #include <atomic>
@@ -13,6 +14,8 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "morsel/core/error.hpp"
@@ -38,6 +41,11 @@ class WordCounter {
     explicit WordCounter(const WordSplitting& splitting) : splitting_(splitting) {
         if (splitting.pre_tokenizer && !splitting.normalizer) bytes_ = byte_level_scanner(*splitting.pre_tokenizer);
         if (bytes_) cutter_ = fast::PieceCutter(bytes_->scanner), space_ = std::make_unique<fast::CutSpace>();
+        if (splitting.pre_tokenizer && !splitting.normalizer && !splitting.pre_tokenizer->steps.empty()) {
+            const auto& first = splitting.pre_tokenizer->steps.front();
+            by_spaces_ = std::holds_alternative<BertPreTokenizer>(first) || std::holds_alternative<WhitespacePreTokenizer>(first) ||
+                         std::holds_alternative<WhitespaceSplitPreTokenizer>(first);
+        }
         counts_ = WordCounts(bytes_.has_value());
     }
 
@@ -46,16 +54,35 @@ class WordCounter {
         if (sequence.empty()) return true;
         if (bytes_) return add_bytes(sequence, times);
         if (!unicode::is_valid_utf8(sequence)) return false;
+        if (by_spaces_) add_stretches(sequence, times);
+        else add_plain(sequence, times);
+        return true;
+    }
+
+    // All that was counted. To be called once, at the end.
+    WordCounts finish() {
+        stretches_.for_each([&](std::string_view stretch, std::uint64_t times) { add_plain(stretch, times); });
+        stretches_ = WordCounts();
+        return std::move(counts_);
+    }
+
+  private:
+    void add_plain(std::string_view sequence, std::uint64_t times) {
         std::vector<AlignedText> pieces{aligned(sequence)};
         if (splitting_.normalizer) normalize(*splitting_.normalizer, pieces[0]);
         if (splitting_.pre_tokenizer) pre_tokenize(*splitting_.pre_tokenizer, pieces);
         for (const AlignedText& piece : pieces) counts_.add(piece.text, times);
-        return true;
     }
 
-    WordCounts& counts() noexcept { return counts_; }
+    void add_stretches(std::string_view sequence, std::uint64_t times) {
+        const auto is_space = [](char c) { return c == ' ' || (c >= '\t' && c <= '\r'); };
+        for (std::size_t i = 0; i < sequence.size(); ++i) {
+            const std::size_t begin = i;
+            while (i < sequence.size() && !is_space(sequence[i])) ++i;
+            stretches_.add(sequence.substr(begin, i - begin), times);
+        }
+    }
 
-  private:
     bool add_bytes(std::string_view sequence, std::uint64_t times) {
         if (bytes_->prefix_space && sequence.front() != ' ') {
             prefixed_.assign(1, ' ').append(sequence);
@@ -77,6 +104,8 @@ class WordCounter {
     fast::PieceCutter cutter_;
     std::unique_ptr<fast::CutSpace> space_ = {};
     std::string prefixed_ = {};
+    bool by_spaces_ = false;
+    WordCounts stretches_;  // between spaces; cut into words at the end
     WordCounts counts_;
 };
 
@@ -85,22 +114,19 @@ inline WordCounts count_texts(std::span<const std::string> texts, const WordSpli
     WordCounter counter(splitting);
     for (std::size_t i = 0; i < texts.size(); ++i)
         if (!counter.add(texts[i])) throw Error("text is no UTF-8", {.key = "text " + std::to_string(i)});
-    return std::move(counter.counts());
+    return counter.finish();
 }
 
 namespace detail {
 
 // Adds the tables up, into the largest.
-inline WordCounts add_up(std::vector<std::unique_ptr<WordCounter>>& counters) {
+inline WordCounts add_up(std::vector<WordCounts>& tables) {
     std::size_t largest = 0;
-    for (std::size_t i = 1; i < counters.size(); ++i)
-        if (counters[i]->counts().size() > counters[largest]->counts().size()) largest = i;
-    WordCounts sum = std::move(counters[largest]->counts());
-    for (std::size_t i = 0; i < counters.size(); ++i) {
-        if (i != largest) sum.merge(counters[i]->counts());
-        counters[i].reset();
-    }
-    return sum;
+    for (std::size_t i = 1; i < tables.size(); ++i)
+        if (tables[i].size() > tables[largest].size()) largest = i;
+    std::swap(tables[0], tables[largest]);
+    for (; tables.size() > 1; tables.pop_back()) tables[0].merge(tables.back());
+    return std::move(tables[0]);
 }
 
 // Calls line(text) for every line, with its ending. Gives false where that gives false.
@@ -155,7 +181,12 @@ inline WordCounts count_files(std::span<const std::filesystem::path> files, cons
         if (bad) throw Error("no UTF-8", {.file = file.path().string(), .key = "byte " + std::to_string(*bad + unicode::valid_prefix(text.substr(*bad)))});
         before += text.size();
     }
-    return detail::add_up(counters);
+    std::vector<WordCounts> tables(pool.size());
+    pool.run([&](unsigned thread) {
+        tables[thread] = counters[thread]->finish();
+        counters[thread].reset();
+    });
+    return detail::add_up(tables);
 }
 
 }  // namespace morsel
