@@ -12,5 +12,6 @@ Command generate_command();
 Command chat_command();
 Command forward_command();
 Command inspect_command();
+Command train_command();
 
 }  // namespace cli

@@ -4,14 +4,13 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
-#include <morsel/tokenizer.hpp>
 #include <morsel/visual.hpp>
 #include <string>
 #include <vector>
 
 #include "colour.hpp"
 #include "commands.hpp"
-#include "tokenizer_options.hpp"
+#include "load_tokenizer.hpp"
 
 namespace {
 
@@ -41,7 +40,7 @@ Encoding encode(const std::string& name, const std::string& text, std::string& v
             for (std::size_t i = 0; i < text.size(); ++i) spans.push_back({i, i + 1});
         return cut(spans);
     }
-    const auto tokenizer = Tokenizer::from_pretrained(name, cli::tokenizer_options());
+    const auto tokenizer = cli::load_tokenizer(name);
     vocabulary = std::to_string(tokenizer.vocab_size());
     return tokenizer.encode(text, {.add_special_tokens = false});
 }

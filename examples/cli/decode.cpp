@@ -2,14 +2,13 @@
 #include <charconv>
 #include <cstdio>
 #include <iostream>
-#include <morsel/tokenizer.hpp>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "commands.hpp"
-#include "tokenizer_options.hpp"
+#include "load_tokenizer.hpp"
 
 namespace {
 
@@ -34,7 +33,7 @@ std::vector<morsel::TokenId> ids_of(std::string_view line, std::size_t number) {
 
 int run(const cli::Arguments& arguments) {
     const bool as_json = arguments.choice("--format", {"text", "json"}) == "json";
-    const auto tokenizer = morsel::Tokenizer::from_pretrained(arguments.text("--tokenizer"), cli::tokenizer_options(arguments.text("--encoding")));
+    const auto tokenizer = cli::load_tokenizer(arguments.text("--tokenizer"), arguments.text("--encoding"));
     const morsel::DecodeOptions options{.skip_special_tokens = arguments.has("--skip-special-tokens")};
     std::size_t number = 0;
     for (std::string line; std::getline(std::cin, line);) {

@@ -2,15 +2,14 @@
 #include <cstdio>
 #include <iostream>
 #include <iterator>
-#include <morsel/tokenizer.hpp>
 #include <morsel/visual.hpp>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 
-#include "commands.hpp"
 #include "colour.hpp"
-#include "tokenizer_options.hpp"
+#include "commands.hpp"
+#include "load_tokenizer.hpp"
 
 namespace {
 
@@ -61,7 +60,7 @@ std::string as_json(const morsel::Encoding& e) {
 int run(const cli::Arguments& arguments) {
     const std::string format = arguments.choice("--format", {"ids", "tokens", "json", "show", "html"});
     const std::string input = arguments.choice("--input", {"lines", "text", "jsonl"});
-    const auto tokenizer = morsel::Tokenizer::from_pretrained(arguments.text("--tokenizer"), cli::tokenizer_options(arguments.text("--encoding")));
+    const auto tokenizer = cli::load_tokenizer(arguments.text("--tokenizer"), arguments.text("--encoding"));
     const bool specials = !arguments.has("--no-special-tokens");
     const bool colour = cli::colour_wanted(arguments);
     std::string out;

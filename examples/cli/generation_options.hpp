@@ -5,10 +5,10 @@
 #include <vector>
 
 #include "command.hpp"
+#include "load_tokenizer.hpp"
 #include "morsel/generation/generation_config.hpp"
 #include "morsel/ops/cpu.hpp"
 #include "morsel/pipeline/text_generator.hpp"
-#include "tokenizer_options.hpp"
 
 namespace cli {
 

@@ -5,11 +5,10 @@
 #include <memory>
 
 #include "commands.hpp"
+#include "load_tokenizer.hpp"
 #include "morsel/formats/gguf.hpp"
 #include "morsel/formats/json.hpp"
 #include "morsel/formats/open_weights.hpp"
-#include "morsel/tokenizer.hpp"
-#include "tokenizer_options.hpp"
 
 namespace cli {
 namespace {
@@ -79,8 +78,8 @@ double cache_bytes_per_token(const TensorSource& source, const std::filesystem::
 // One line on the tokenizer beside the weights, or on why there is none.
 void print_tokenizer(const std::filesystem::path& path) {
     try {
-        const Tokenizer tokenizer = Tokenizer::from_pretrained(path, tokenizer_options());
-        static constexpr const char* names[] = {"BPE", "WordPiece", "word level", "Unigram", "SentencePiece"};
+        const Tokenizer tokenizer = load_tokenizer(path.string());
+        static constexpr const char* names[] = {"BPE", "WordPiece", "word level", "Unigram", "SentencePiece", "characters", "bytes"};
         std::printf("tokenizer: %s, %zu tokens, %zu of them added", names[tokenizer.parts().model.index()], tokenizer.vocab_size(), tokenizer.added_tokens().size());
         for (const auto& [role, token] : {std::pair("bos", tokenizer.special_tokens().bos), std::pair("eos", tokenizer.special_tokens().eos)})
             if (token) std::printf(", %s %s", role, one_line(*token).c_str());

@@ -1,11 +1,11 @@
 // morsel trace: how a model comes to the tokens of a word, step by step.
 #include <cstdio>
-#include <morsel/tokenizer.hpp>
+#include <morsel/tokenizer/trace.hpp>
 #include <morsel/visual/printable.hpp>
 #include <string>
 
 #include "commands.hpp"
-#include "tokenizer_options.hpp"
+#include "load_tokenizer.hpp"
 
 namespace {
 
@@ -68,7 +68,7 @@ struct Printer {
 };
 
 int run(const cli::Arguments& arguments) {
-    const auto tokenizer = Tokenizer::from_pretrained(arguments.text("--tokenizer"), cli::tokenizer_options());
+    const auto tokenizer = cli::load_tokenizer(arguments.text("--tokenizer"));
     for (const std::string& word : model_words(tokenizer.parts(), arguments.positional().front())) {
         std::printf("%s\n", printable(word).c_str());
         std::visit(Printer{tokenizer, word}, tokenizer.parts().model);

@@ -3,6 +3,10 @@
 #pragma once
 
 #include "morsel/tokenizer.hpp"             // text to ids and back
+#include "morsel/training/bpe_trainer.hpp"  // text to vocabularies
+#include "morsel/training/count_words.hpp"
+#include "morsel/training/save_vocabulary.hpp"
+#include "morsel/training/wordpiece_trainer.hpp"
 #include "morsel/formats/open_weights.hpp"  // files to tensors
 #include "morsel/ops/cpu.hpp"               // the CPU device
 #include "morsel/models/llama.hpp"          // ids to logits

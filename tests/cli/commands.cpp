@@ -46,7 +46,7 @@ TEST_CASE("help goes to stdout, wrong usage to stderr with status 2") {
     const Outcome help = run("--help");
     CHECK(help.status == 0);
     CHECK(help.err.empty());
-    for (const char* command : {"encode", "decode", "compare", "trace", "generate", "chat", "forward", "inspect"}) {
+    for (const char* command : {"encode", "decode", "compare", "trace", "generate", "chat", "forward", "inspect", "train"}) {
         CHECK(help.out.find(command) != std::string::npos);
         const Outcome one = run(std::string(command) + " --help");
         CHECK(one.status == 0);
@@ -212,4 +212,33 @@ TEST_CASE("inspect lists tensors") {
     CHECK(outcome.out.find("F32") != std::string::npos);
     CHECK(outcome.out.find("tokenizer: none") != std::string::npos);
     CHECK(run("inspect " + model).out.find("tokenizer: BPE, 380 tokens, 3 of them added, bos <|im_start|>, eos <|im_end|>, with a chat template") != std::string::npos);
+}
+
+TEST_CASE("train learns a vocabulary that encode then uses, the same at any number of threads") {
+    const auto corpus = scratch("corpus.txt"), one = scratch("bpe1"), three = scratch("bpe3"), pieces = scratch("wordpiece");
+    {
+        std::ofstream out(corpus);
+        for (int i = 0; i < 200; ++i) out << "the lower the newest, the wider the lowest " << i << "\n";
+    }
+    const std::string bpe = "train bpe --vocab-size 300 --all-bytes --special-tokens '<|endoftext|>' --files " + quoted(corpus) + " --output ";
+    const Outcome trained = run(bpe + quoted(one) + " --threads 1");
+    CHECK(trained.status == 0);
+    CHECK(trained.out.empty());
+    CHECK(run(bpe + quoted(three) + " --threads 3 --quiet").status == 0);
+    CHECK(read_file(one / "merges.txt") == read_file(three / "merges.txt"));
+    CHECK(read_file(one / "vocab.json") == read_file(three / "vocab.json"));
+    CHECK(parse_json_file(one / "vocab.json")["<|endoftext|>"] == 0);
+    CHECK(run("encode --format tokens --tokenizer " + quoted(one), "the newest the\n").out == "the Ġnewest Ġthe\n");
+
+    CHECK(run("train wordpiece --vocab-size 90 --objective ratio --min-frequency 20 --quiet --files " + quoted(corpus) + " --output " + quoted(pieces)).status == 0);
+    CHECK(run("encode --format tokens --no-special-tokens --tokenizer " + quoted(pieces / "vocab.txt"), "newest\n").out == "newest\n");
+
+    std::ofstream(corpus, std::ios::trunc).close();
+    const Outcome empty = run(bpe + quoted(one));
+    CHECK(empty.status == 1);
+    CHECK(empty.err.find("no words") != std::string::npos);
+    CHECK(run(bpe + "/dev/null/nowhere").status == 1);
+    CHECK(run("train unigram --files x --output y").status == 2);
+    CHECK(run("train bpe --files /does/not/exist --output " + quoted(one)).err.find("/does/not/exist") != std::string::npos);
+    for (const auto& path : {corpus, one, three, pieces}) std::filesystem::remove_all(path);
 }

@@ -3,8 +3,8 @@
 #include <string>
 #include <vector>
 
-#include "morsel/tokenizer.hpp"
 #include "support/gold_lines.hpp"
+#include "support/load_tokenizer.hpp"
 #include "support/reference_data.hpp"
 
 namespace {
@@ -33,7 +33,7 @@ void run(const std::string& name) {
     const auto model = morsel_test::reference_data("models/" + name);
     const auto gold = morsel_test::reference_data("gold/tokenizers/" + name + ".batch.jsonl.xz");
     if (!model || !gold) return;
-    const auto tokenizer = morsel::Tokenizer::from_pretrained(*model);
+    const auto tokenizer = morsel_test::load_tokenizer(*model);
     std::size_t wrong = 0, errors = 0;
     const auto lines = morsel_test::gold_lines(*gold);
     CHECK(lines.size() >= 300);

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "morsel/tokenizer.hpp"
 #include "support/catch.hpp"
+#include "support/load_tokenizer.hpp"
 #include "support/reference_data.hpp"
 
 using namespace morsel;
@@ -19,7 +19,7 @@ Tokenizer with_config(const std::string& config) {
     std::filesystem::create_directories(directory);
     std::filesystem::copy_file(morsel_test::test_data() / "tokenizers" / "byte_level.json", directory / "tokenizer.json", std::filesystem::copy_options::overwrite_existing);
     std::ofstream(directory / "tokenizer_config.json") << config;
-    Tokenizer tokenizer = Tokenizer::from_pretrained(directory);
+    Tokenizer tokenizer = morsel_test::load_tokenizer(directory);
     std::filesystem::remove_all(directory);
     return tokenizer;
 }

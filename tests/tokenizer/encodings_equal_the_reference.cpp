@@ -3,8 +3,9 @@
 #include <string>
 #include <vector>
 
-#include "morsel/tokenizer.hpp"
+#include "morsel/tokenizer/stream_decoder.hpp"
 #include "support/gold_lines.hpp"
+#include "support/load_tokenizer.hpp"
 #include "support/reference_data.hpp"
 
 namespace {
@@ -33,7 +34,7 @@ void run(const std::string& name, std::size_t expected_lines) {
     const auto model = morsel_test::reference_data("models/" + name);
     const auto gold = morsel_test::reference_data("gold/tokenizers/" + name + ".jsonl.xz");
     if (!model || !gold) return;
-    const auto tokenizer = morsel::Tokenizer::from_pretrained(*model);
+    const auto tokenizer = morsel_test::load_tokenizer(*model);
     const auto lines = morsel_test::gold_lines(*gold);
     CHECK(lines.size() >= expected_lines);
     std::size_t wrong = 0;

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "morsel/tokenizer.hpp"
 #include "support/catch.hpp"
 #include "support/gold_lines.hpp"
+#include "support/load_tokenizer.hpp"
 #include "support/reference_data.hpp"
 
 using namespace morsel;
@@ -47,7 +47,7 @@ TEST_CASE("ids alone equal those of encodings on random text") {
     for (const char* model : {"gpt2", "roberta-base", "phi-3-mini-4k-instruct", "bert-base-cased"})
         if (const auto path = reference_data(std::filesystem::path("models") / model)) paths.push_back(*path);
     for (const auto& path : paths) {
-        const Tokenizer tokenizer = Tokenizer::from_pretrained(path);
+        const Tokenizer tokenizer = morsel_test::load_tokenizer(path);
         std::mt19937 random(5);
         for (int i = 0; i < 1500; ++i) {
             const std::string text = random_text(random, tokenizer);
@@ -62,7 +62,7 @@ TEST_CASE("ids alone equal those of encodings on the reference's texts") {
         const auto path = reference_data(std::filesystem::path("models") / model);
         const auto lines = reference_data("gold/tokenizers/" + std::string(model) + ".jsonl.xz");
         if (!path || !lines) return;
-        const Tokenizer tokenizer = Tokenizer::from_pretrained(*path);
+        const Tokenizer tokenizer = morsel_test::load_tokenizer(*path);
         for (const auto& line : gold_lines(*lines)) {
             const std::string text = line.at("text").get<std::string>();
             INFO(model << ": " << text);
@@ -77,7 +77,7 @@ TEST_CASE("ids alone equal those of encodings across chunks") {
     for (const char* model : {"gpt2", "phi-3-mini-4k-instruct", "bert-base-cased"})
         if (const auto path = reference_data(std::filesystem::path("models") / model)) paths.push_back(*path);
     for (const auto& path : paths) {
-        const Tokenizer tokenizer = Tokenizer::from_pretrained(path);
+        const Tokenizer tokenizer = morsel_test::load_tokenizer(path);
         std::mt19937 random(7);
         for (int i = 0; i < 40; ++i) {
             std::string text;
@@ -102,7 +102,7 @@ TEST_CASE("ids alone equal those of encodings across chunks") {
 }
 
 TEST_CASE("a tokenizer that learns while encoding is the same from many threads and when moved") {
-    Tokenizer original = Tokenizer::from_pretrained(test_data() / "tiny-llm");
+    Tokenizer original = morsel_test::load_tokenizer(test_data() / "tiny-llm");
     const Tokenizer tokenizer = std::move(original);
     std::mt19937 random(9);
     std::vector<std::string> texts;
@@ -132,7 +132,7 @@ TEST_CASE("decoding gives what the decoders give") {
     for (const char* model : {"gpt2", "phi-3-mini-4k-instruct", "bert-base-cased"})
         if (const auto path = reference_data(std::filesystem::path("models") / model)) paths.push_back(*path);
     for (const auto& path : paths) {
-        const Tokenizer tokenizer = Tokenizer::from_pretrained(path);
+        const Tokenizer tokenizer = morsel_test::load_tokenizer(path);
         INFO(path.string());
         std::mt19937 random(3);
         for (int i = 0; i < 1000; ++i) {

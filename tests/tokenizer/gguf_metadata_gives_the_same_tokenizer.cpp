@@ -6,7 +6,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "morsel/tokenizer.hpp"
+#include "morsel/tokenizer/loading/load_gguf.hpp"
+#include "support/load_tokenizer.hpp"
 #include "support/reference_data.hpp"
 
 using namespace morsel;
@@ -79,7 +80,7 @@ const EncodeOptions plain{.add_special_tokens = false};
 }  // namespace
 
 TEST_CASE("byte-level BPE in GGUF") {
-    const Tokenizer original = Tokenizer::from_pretrained(tiny("byte_level.json"));
+    const Tokenizer original = morsel_test::load_tokenizer(tiny("byte_level.json"));
     const json model = json::parse(std::ifstream(tiny("byte_level.json"))).at("model");
     GgufWriter writer;
     writer.string("tokenizer.ggml.model", "gpt2");
@@ -112,7 +113,7 @@ TEST_CASE("byte-level BPE in GGUF") {
 }
 
 TEST_CASE("SentencePiece in GGUF") {
-    const Tokenizer original = Tokenizer::from_pretrained(tiny("sentencepiece"));
+    const Tokenizer original = morsel_test::load_tokenizer(tiny("sentencepiece"));
     const auto& model = std::get<SentencePiece>(original.parts().model);
     GgufWriter writer;
     writer.string("tokenizer.ggml.model", "llama");
@@ -134,7 +135,7 @@ TEST_CASE("SentencePiece in GGUF") {
 }
 
 TEST_CASE("SentencePiece's unigram in GGUF") {
-    const Tokenizer original = Tokenizer::from_pretrained(tiny("sentencepiece_unigram"));
+    const Tokenizer original = morsel_test::load_tokenizer(tiny("sentencepiece_unigram"));
     const auto& model = std::get<SentencePiece>(original.parts().model);
     GgufWriter writer;
     writer.string("tokenizer.ggml.model", "t5");
@@ -161,7 +162,7 @@ TEST_CASE("SentencePiece's unigram in GGUF") {
 
 TEST_CASE("every name of a pre-tokenizer in GGUF loads or says what it lacks") {
     const json model = json::parse(std::ifstream(tiny("byte_level.json"))).at("model");
-    const Tokenizer original = Tokenizer::from_pretrained(tiny("byte_level.json"));
+    const Tokenizer original = morsel_test::load_tokenizer(tiny("byte_level.json"));
     const auto load_as = [&](const char* name) {
         GgufWriter writer;
         writer.string("tokenizer.ggml.model", "gpt2");
@@ -185,7 +186,7 @@ TEST_CASE("every name of a pre-tokenizer in GGUF loads or says what it lacks") {
 }
 
 TEST_CASE("WordPiece in GGUF") {
-    const Tokenizer original = Tokenizer::from_pretrained(tiny("wordpiece.json"));
+    const Tokenizer original = morsel_test::load_tokenizer(tiny("wordpiece.json"));
     GgufWriter writer;
     writer.string("tokenizer.ggml.model", "bert");
     std::vector<std::string> tokens = tokens_of(original);

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "morsel/tokenizer.hpp"
+#include "support/load_tokenizer.hpp"
 #include "support/reference_data.hpp"
 
 using namespace morsel;
@@ -29,7 +29,7 @@ TEST_CASE("runs of one kind of character") {
         {"letters", "a"}, {"spaces", " "}, {"newlines", "\n"}, {"exclamation marks", "!"}, {"digits", "1"}, {"ideographs", "中"}, {"combining marks", "\u0301"},
         {"tabs and newlines", "\t\n"}, {"apostrophes", "'s"}, {"word marks", "\u2581"}, {"bytes that are no text", "\xff"}, {"specials", "<s>"}, {"almost specials", "<s"}};
     for (const char* name : {"byte_level.json", "byte_fallback.json", "wordpiece.json", "unigram.json", "suffix.json", "sentencepiece", "sentencepiece_rules"}) {
-        const Tokenizer tokenizer = Tokenizer::from_pretrained(morsel_test::test_data() / "tokenizers" / name);
+        const Tokenizer tokenizer = morsel_test::load_tokenizer(morsel_test::test_data() / "tokenizers" / name);
         for (const auto& [kind, unit] : units) {
             CAPTURE(name);
             CAPTURE(kind);
@@ -41,7 +41,7 @@ TEST_CASE("runs of one kind of character") {
 
 TEST_CASE("one word of a megabyte takes less than a second or so") {
     for (const char* name : {"byte_fallback.json", "sentencepiece"}) {
-        const Tokenizer tokenizer = Tokenizer::from_pretrained(morsel_test::test_data() / "tokenizers" / name);
+        const Tokenizer tokenizer = morsel_test::load_tokenizer(morsel_test::test_data() / "tokenizers" / name);
         CAPTURE(name);
         CHECK(seconds(tokenizer, run_of("the tokens and the pairs ", 1'000'000)) < 8);  // 1 s on an idle machine; a quadratic merge takes an hour
     }

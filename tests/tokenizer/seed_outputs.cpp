@@ -4,8 +4,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "morsel/tokenizer.hpp"
+#include "morsel/tokenizer/stream_decoder.hpp"
 #include "support/catch.hpp"
+#include "support/load_tokenizer.hpp"
 #include "support/reference_data.hpp"
 
 namespace {
@@ -15,7 +16,7 @@ void listing(const char* name, const char* model, bool add_special_tokens) {
     const auto directory = morsel_test::reference_data(std::string("models/") + model);
     if (!file || !directory) return;
     const auto gold = nlohmann::json::parse(std::ifstream(*file)).at(name);
-    const auto tokenizer = morsel::Tokenizer::from_pretrained(*directory);
+    const auto tokenizer = morsel_test::load_tokenizer(*directory);
     const std::vector<morsel::TokenId> ids = gold["input_ids"];
     CHECK(tokenizer.encode_ids(gold["prompt"].get<std::string>(), {.add_special_tokens = add_special_tokens}) == ids);
     for (const auto& pair : gold["decode_each"]) {
@@ -35,7 +36,7 @@ TEST_CASE("the prompt of the seed as GPT-2 sees it") { listing("gpt2", "gpt2", t
 TEST_CASE("three tokens of GPT-2 are one character, each alone is none") {
     const auto directory = morsel_test::reference_data("models/gpt2");
     if (!directory) return;
-    const auto tokenizer = morsel::Tokenizer::from_pretrained(*directory);
+    const auto tokenizer = morsel_test::load_tokenizer(*directory);
     const std::vector<morsel::TokenId> ids = {12520, 241, 234};
     CHECK(tokenizer.decode(ids) == " \U0001F4CC");
     CHECK(tokenizer.decode(std::span(ids).subspan(0, 1)) == " \uFFFD");

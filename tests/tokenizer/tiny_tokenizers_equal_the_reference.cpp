@@ -8,8 +8,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "morsel/tokenizer.hpp"
+#include "morsel/tokenizer/stream_decoder.hpp"
 #include "support/gold_lines.hpp"
+#include "support/load_tokenizer.hpp"
 #include "support/reference_data.hpp"
 
 using namespace morsel;
@@ -28,7 +29,7 @@ const Tiny tinies[] = {{"byte_level.json", "byte_level"}, {"byte_fallback.json",
                        {"sentencepiece_unigram_bytes", "sentencepiece_unigram_bytes"},             {"sentencepiece_words", "sentencepiece_words"},
                        {"sentencepiece_characters", "sentencepiece_characters"}};
 
-Tokenizer load(const Tiny& tiny) { return Tokenizer::from_pretrained(morsel_test::test_data() / "tokenizers" / tiny.path); }
+Tokenizer load(const Tiny& tiny) { return morsel_test::load_tokenizer(morsel_test::test_data() / "tokenizers" / tiny.path); }
 
 std::vector<json> lines_of(const Tiny& tiny) {
     std::ifstream file(morsel_test::test_data() / "tokenizers" / (std::string(tiny.lines) + ".jsonl"));

@@ -3,8 +3,9 @@
 #include <string>
 #include <vector>
 
-#include "morsel/tokenizer.hpp"
+#include "morsel/tokenizer/trace.hpp"
 #include "support/catch.hpp"
+#include "support/load_tokenizer.hpp"
 #include "support/reference_data.hpp"
 
 using namespace morsel;
@@ -105,7 +106,7 @@ TEST_CASE("a trace ends in what encoding gives") {
     std::mt19937 random(11);
     const std::vector<std::string> parts = {"t", "e", "x", "the", "token", " ", "ing", "ü", "東", "京", "📌", "1", ".", "s", "o", "\t", "of", "A"};
     for (const char* name : {"byte_level.json", "suffix.json", "byte_fallback.json", "wordpiece.json", "unigram.json"}) {
-        const auto tokenizer = Tokenizer::from_pretrained(test_data() / "tokenizers" / name);
+        const auto tokenizer = morsel_test::load_tokenizer(test_data() / "tokenizers" / name);
         INFO(name);
         for (int round = 0; round < 200; ++round) {
             std::string text;

@@ -4,8 +4,10 @@
 #include <string>
 #include <vector>
 
-#include "morsel/tokenizer.hpp"
+#include "morsel/tokenizer/loading/load_vocab_txt.hpp"
+#include "morsel/tokenizer/loading/load_vocab_merges.hpp"
 #include "support/catch.hpp"
+#include "support/load_tokenizer.hpp"
 
 using namespace morsel;
 
@@ -86,8 +88,8 @@ TEST_CASE("vocab.json") {
 TEST_CASE("paths that hold no tokenizer") {
     const auto directory = std::filesystem::temp_directory_path() / "morsel-no-tokenizer";
     std::filesystem::create_directories(directory);
-    CHECK_THROWS_AS(Tokenizer::from_pretrained(directory), Error);
-    CHECK_THROWS_AS(Tokenizer::from_pretrained(directory / "missing"), Error);
-    CHECK_THROWS_AS(Tokenizer::from_pretrained("/dev/null"), Error);
+    CHECK_THROWS_AS(morsel_test::load_tokenizer(directory), Error);
+    CHECK_THROWS_AS(morsel_test::load_tokenizer(directory / "missing"), Error);
+    CHECK_THROWS_AS(morsel_test::load_tokenizer("/dev/null"), Error);
     std::filesystem::remove_all(directory);
 }

@@ -42,7 +42,7 @@ class FastDecoder {
         text.reserve(ids.size() * 4 + 16);
         std::string bytes;  // of a run of byte tokens
         const auto end_run = [&] {
-            for (const std::string& part : detail::byte_fallback_tokens(bytes)) text += part;
+            for (const std::string& part : morsel::detail::byte_fallback_tokens(bytes)) text += part;
             bytes.clear();
         };
         bool first = true;
@@ -78,7 +78,7 @@ class FastDecoder {
         if (!bytes.empty()) end_run();
         if (kind_ == Kind::fallback)
             for (const Decoder& step : decoders)
-                if (const auto* strip = std::get_if<StripDecoder>(&step)) text = detail::strip_text(*strip, text);
+                if (const auto* strip = std::get_if<StripDecoder>(&step)) text = morsel::detail::strip_text(*strip, text);
         return unicode::is_valid_utf8(text) ? text : unicode::to_valid_utf8(text);
     }
 
@@ -111,23 +111,23 @@ class FastDecoder {
     std::string replaced(const Decoders& decoders, std::string_view token) const {
         std::string text(token);
         for (const Decoder& step : decoders)
-            if (const auto* replace = std::get_if<ReplaceDecoder>(&step)) text = detail::replace_text(*replace, text);
+            if (const auto* replace = std::get_if<ReplaceDecoder>(&step)) text = morsel::detail::replace_text(*replace, text);
         return text;
     }
 
     std::string rest_text(const Decoders& decoders, std::string_view token) const {
         std::string bytes;
         switch (kind_) {
-            case Kind::byte_level: detail::append_byte_level(token, bytes); return bytes;
-            case Kind::wordpiece: return detail::wordpiece_text(std::get<WordPieceDecoder>(decoders[0]), std::string(token), false);
-            case Kind::metaspace: return detail::metaspace_text(std::get<MetaspaceDecoder>(decoders[0]), token, false);
+            case Kind::byte_level: morsel::detail::append_byte_level(token, bytes); return bytes;
+            case Kind::wordpiece: return morsel::detail::wordpiece_text(std::get<WordPieceDecoder>(decoders[0]), std::string(token), false);
+            case Kind::metaspace: return morsel::detail::metaspace_text(std::get<MetaspaceDecoder>(decoders[0]), token, false);
             case Kind::fallback: return replaced(decoders, token);
         }
         return bytes;
     }
     void append_first(const Decoders& decoders, std::string_view token, std::string& text) const {
-        if (kind_ == Kind::wordpiece) text += detail::wordpiece_text(std::get<WordPieceDecoder>(decoders[0]), std::string(token), true);
-        else if (kind_ == Kind::metaspace) text += detail::metaspace_text(std::get<MetaspaceDecoder>(decoders[0]), token, true);
+        if (kind_ == Kind::wordpiece) text += morsel::detail::wordpiece_text(std::get<WordPieceDecoder>(decoders[0]), std::string(token), true);
+        else if (kind_ == Kind::metaspace) text += morsel::detail::metaspace_text(std::get<MetaspaceDecoder>(decoders[0]), token, true);
         else text += rest_text(decoders, token);
     }
 
@@ -139,7 +139,7 @@ class FastDecoder {
             Entry& entry = entries_[id];
             const std::string text = rest_text(decoders, *source);
             if (special(static_cast<TokenId>(id))) entry.flags |= is_special;
-            if (const auto byte = detail::named_byte(text); byte && kind_ == Kind::fallback) {
+            if (const auto byte = morsel::detail::named_byte(text); byte && kind_ == Kind::fallback) {
                 entry.flags |= is_byte;
                 entry.text[0] = static_cast<char>(*byte);
                 entry.length = listed;

@@ -20,6 +20,7 @@
 #include "morsel/tokenizer/fast/byte_pair_merger.hpp"
 #include "morsel/tokenizer/fast/unit_cutter.hpp"
 #include "morsel/tokenizer/fast/workspace.hpp"
+#include "morsel/tokenizer/splitting/byte_level_scanner.hpp"
 #include "morsel/tokenizer/tokenizer_parts.hpp"
 
 namespace morsel::fast {
@@ -114,8 +115,8 @@ class FastEncoder {
         if (parts.normalizer)
             for (const auto& step : parts.normalizer->steps)
                 if (!std::holds_alternative<UnicodeNormalizer>(step)) return false;
-        const auto scanner = byte_level_scanner(*parts.pre_tokenizer);
-        auto merger = scanner ? BytePairMerger::create(*model) : std::nullopt;
+        const auto known = byte_level_scanner(*parts.pre_tokenizer);
+        auto merger = known ? BytePairMerger::create(*model) : std::nullopt;
         if (!merger) return false;
         merger_ = std::move(*merger);
         normalize_first_ = parts.normalizer.has_value();
@@ -133,30 +134,10 @@ class FastEncoder {
                 pairs->add(bytes);
             });
         }
-        cutter_ = PieceCutter(*scanner, std::move(pairs));
+        cutter_ = PieceCutter(known->scanner, std::move(pairs));
+        if (known->prefix_space) space_before_ = SpaceBefore::unless_there;
         kind_ = Kind::byte_level;
         return true;
-    }
-
-    std::optional<SplitScanner> byte_level_scanner(const PreTokenizer& pre_tokenizer) {
-        const auto& steps = pre_tokenizer.steps;
-        if (steps.empty() || steps.size() > 2) return std::nullopt;
-        const auto* bytes = std::get_if<ByteLevelPreTokenizer>(&steps.back());
-        if (bytes == nullptr) return std::nullopt;
-        if (steps.size() == 1) {
-            if (!bytes->use_regex) return std::nullopt;
-            if (bytes->add_prefix_space) space_before_ = SpaceBefore::unless_there;
-            return split::gpt2;
-        }
-        if (bytes->add_prefix_space) return std::nullopt;
-        if (const auto* digits = std::get_if<DigitsPreTokenizer>(&steps[0])) return digits->individual_digits && bytes->use_regex ? std::optional(split::smollm) : std::nullopt;
-        const auto* by_pattern = std::get_if<SplitPreTokenizer>(&steps[0]);
-        if (by_pattern == nullptr || bytes->use_regex) return std::nullopt;
-        const auto* scanner = std::get_if<SplitScanner>(&by_pattern->pattern.matcher);
-        if (scanner == nullptr || scanner->is_match != nullptr) return std::nullopt;
-        // Every piece is a match, so matches isolated and gaps removed are the same.
-        if (by_pattern->behavior != (by_pattern->invert ? SplitBehavior::removed : SplitBehavior::isolated)) return std::nullopt;
-        return *scanner;
     }
 
     static std::optional<TokenId> whole_word(const Bpe& model, std::string_view word) {

@@ -1,0 +1,160 @@
+// Merging pairs in the words of a corpus, and telling what that does to the counts of their neighbours. Short words are rewritten where
+// they stand; scanning one again for each of its merges is what a cache line is for. In a long word (one line of JSON, a genome) that
+// would be quadratic, so those are doubly linked lists, and places name slots: a merge costs what it changes.
+// A merge takes occurrences from left to right without overlap; the counts of pairs are of all adjacent places, "aaa" has (a,a) twice.
+#pragma once
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "morsel/core/error.hpp"
+#include "morsel/training/pair_index.hpp"
+#include "morsel/training/training_words.hpp"
+
+namespace morsel {
+
+class WordSymbols {
+  public:
+    static constexpr std::size_t long_word = 128;  // symbols; from here on a word is a list
+
+    // Takes the words over and fills the index with all pairs.
+    WordSymbols(TrainingWords& words, PairIndex& index) : symbols_(std::move(words.symbols)), word_counts_(std::move(words.counts)) {
+        if (word_counts_.size() >= slot_bit) throw Error("too many distinct words", {.expected = "less than 2^31"});
+        begins_.resize(word_counts_.size()), sizes_.resize(word_counts_.size());
+        for (std::size_t w = 0; w < word_counts_.size(); ++w) {
+            const std::uint64_t begin = words.begins[w], size = words.begins[w + 1] - begin;
+            begins_[w] = begin;
+            const TokenId* s = symbols_.data() + begin;
+            if (size >= long_word) {
+                sizes_[w] = 0;
+                link(s, size, static_cast<std::uint32_t>(w), index);
+                continue;
+            }
+            sizes_[w] = static_cast<std::uint32_t>(size);
+            for (std::size_t i = 0; i + 1 < size; ++i) index.add(index.number(s[i], s[i + 1]), word_counts_[w], static_cast<std::uint32_t>(w));
+        }
+        words.begins = {};
+    }
+
+    // Replaces pair a, b by c everywhere. Pairs whose count rises are appended to `risen`, perhaps more than once. may_pair(x, y): whether
+    // a new pair of these tokens counts. Gives how many merges there were, words taken as often as they occur.
+    template <class MayPair>
+    std::int64_t merge(std::uint32_t pair, TokenId a, TokenId b, TokenId c, PairIndex& index, std::vector<std::uint32_t>& risen, MayPair&& may_pair) {
+        std::vector<std::uint32_t> places = std::move(index.places[pair]);
+        index.places[pair] = {};
+        if (a == b) std::sort(places.begin(), places.end());  // runs are merged from the left
+        std::int64_t merged = 0;
+        const auto lose = [&](TokenId x, TokenId y, std::int64_t count) { index.subtract(x, y, count); };
+        const auto gain = [&](TokenId x, TokenId y, std::int64_t count, std::uint32_t place) {
+            if (!may_pair(x, y)) return;
+            const std::uint32_t number = index.number(x, y);
+            if (risen.empty() || risen.back() != number) risen.push_back(number);
+            index.add(number, count, place);
+        };
+        for (const std::uint32_t place : places) {
+            if ((place & slot_bit) != 0) merge_slot(place & ~slot_bit, a, b, c, merged, lose, gain);
+            else merge_word(place, a, b, c, merged, lose, gain);
+        }
+        index.counts[pair] = 0;
+        return merged;
+    }
+
+    // How many merges of token a with itself there are: fewer than adjacent places, since runs are taken from the left.
+    std::int64_t count_self_merges(std::uint32_t pair, TokenId a, const PairIndex& index) const {
+        std::vector<std::uint32_t> places = index.places[pair];
+        std::sort(places.begin(), places.end());
+        places.erase(std::unique(places.begin(), places.end()), places.end());
+        std::int64_t merges = 0;
+        for (const std::uint32_t place : places) {
+            if ((place & slot_bit) == 0) {
+                const TokenId* const s = symbols_.data() + begins_[place];
+                std::uint32_t run = 0;
+                for (std::uint32_t i = 0; i < sizes_[place]; ++i) {
+                    run = s[i] == a ? run + 1 : 0;
+                    if (run == 2) merges += word_counts_[place], run = 0;
+                }
+                continue;
+            }
+            std::uint32_t at = place & ~slot_bit;  // a whole run at its beginning
+            if (slots_[at].symbol != a || (slots_[at].previous != end && slots_[slots_[at].previous].symbol == a)) continue;
+            std::int64_t run = 0;
+            for (; at != end && slots_[at].symbol == a; at = slots_[at].next) ++run;
+            merges += run / 2 * word_counts_[slots_[place & ~slot_bit].word];
+        }
+        return merges;
+    }
+
+  private:
+    static constexpr std::uint32_t slot_bit = std::uint32_t{1} << 31, end = slot_bit - 1;
+    static constexpr TokenId dead = std::numeric_limits<TokenId>::max();
+    struct Slot {
+        TokenId symbol = 0;
+        std::uint32_t previous = end, next = end;
+        std::uint32_t word = 0;
+    };
+
+    void link(const TokenId* s, std::size_t size, std::uint32_t word, PairIndex& index) {
+        const std::size_t first = slots_.size();
+        if (size >= end - first) throw Error("too many characters in long words", {.expected = "less than 2^31"});
+        for (std::size_t i = 0; i < size; ++i) {
+            const auto at = static_cast<std::uint32_t>(first + i);
+            slots_.push_back({s[i], i > 0 ? at - 1 : end, i + 1 < size ? at + 1 : end, word});
+            if (i + 1 < size) index.add(index.number(s[i], s[i + 1]), word_counts_[word], at | slot_bit);
+        }
+    }
+
+    template <class Lose, class Gain>
+    void merge_word(std::uint32_t word, TokenId a, TokenId b, TokenId c, std::int64_t& merged, Lose& lose, Gain& gain) {
+        TokenId* const s = symbols_.data() + begins_[word];
+        const std::uint32_t size = sizes_[word];
+        const std::int64_t count = word_counts_[word];
+        std::uint32_t in = 0;
+        while (in + 1 < size && !(s[in] == a && s[in + 1] == b)) ++in;
+        if (in + 1 >= size) return;
+        std::uint32_t out = in;
+        while (in < size) {
+            if (in + 1 < size && s[in] == a && s[in + 1] == b) {
+                if (out > 0) lose(s[out - 1], a, count), gain(s[out - 1], c, count, word);
+                if (in + 2 < size) lose(b, s[in + 2], count), gain(c, s[in + 2], count, word);
+                s[out++] = c;
+                in += 2;
+                merged += count;
+            } else {
+                s[out++] = s[in++];
+            }
+        }
+        sizes_[word] = out;
+    }
+
+    template <class Lose, class Gain>
+    void merge_slot(std::uint32_t at, TokenId a, TokenId b, TokenId c, std::int64_t& merged, Lose& lose, Gain& gain) {
+        Slot& slot = slots_[at];
+        if (slot.symbol != a || slot.next == end || slots_[slot.next].symbol != b) return;
+        const std::int64_t count = word_counts_[slot.word];
+        Slot& gone = slots_[slot.next];
+        const std::uint32_t next = gone.next;
+        if (slot.previous != end) {
+            const TokenId left = slots_[slot.previous].symbol;
+            lose(left, a, count), gain(left, c, count, slot.previous | slot_bit);
+        }
+        if (next != end) {
+            const TokenId right = slots_[next].symbol;
+            lose(b, right, count), gain(c, right, count, at | slot_bit);
+            slots_[next].previous = at;
+        }
+        gone.symbol = dead;
+        slot.symbol = c, slot.next = next;
+        merged += count;
+    }
+
+    std::vector<TokenId> symbols_;             // of short words
+    std::vector<std::uint64_t> begins_;        // [words] in symbols_
+    std::vector<std::uint32_t> sizes_;         // [words] symbols now; 0 for a long word
+    std::vector<std::int64_t> word_counts_;    // [words]
+    std::vector<Slot> slots_;                  // of long words
+};
+
+}  // namespace morsel
