@@ -70,7 +70,7 @@ inline TokenizerParts load_tokenizer_parts(const std::filesystem::path& path, co
 }
 
 inline Tokenizer Tokenizer::from_pretrained(const std::filesystem::path& path, const TokenizerOptions& options) {
-    return Tokenizer(load_tokenizer_parts(path, options));
+    return Tokenizer(load_tokenizer_parts(path, options), options.cache_bytes);
 }
 
 }  // namespace morsel

@@ -53,8 +53,8 @@ class Tokenizer {
     // tokenizer.model or a GGUF. Throws Error that names file and key. Defined in tokenizer/from_pretrained.hpp.
     static Tokenizer from_pretrained(const std::filesystem::path& path, const TokenizerOptions& options = {});
 
-    // Takes parts that a loader has checked.
-    explicit Tokenizer(TokenizerParts parts) : parts_(std::move(parts)) {
+    // Takes parts that a loader has checked. cache_bytes: see TokenizerOptions.
+    explicit Tokenizer(TokenizerParts parts, std::size_t cache_bytes = TokenizerOptions().cache_bytes) : parts_(std::move(parts)) {
         parts_.added_tokens.finish([&](std::string_view content) {
             if (!parts_.normalizer) return std::string(content);
             AlignedText text = aligned(content);
@@ -207,7 +207,6 @@ class Tokenizer {
     using Surfaces = std::vector<std::pair<std::size_t, std::string>>;
 
     // Offsets and word numbers are 32-bit in files and other tools; longer texts must be cut by the caller.
-    static constexpr std::size_t cache_bytes = std::size_t{64} << 20;
     static constexpr std::size_t max_text_bytes = std::size_t{1} << 31;
 
     std::optional<TokenId> id_of(const std::optional<std::string>& token) const { return token ? token_to_id(*token) : std::nullopt; }

@@ -50,6 +50,9 @@ struct TiktokenOptions {
 
 // What a caller can say when loading.
 struct TokenizerOptions {
+    // What each thread that encodes may remember of words it has met, in bytes; at least 1 MiB. It makes encoding fast, and is filled by
+    // use alone.
+    std::size_t cache_bytes = std::size_t{64} << 20;
     // Engine for split patterns that no built-in scanner knows; morsel/tokenizer/pcre2.hpp offers one. Empty: such a file is refused.
     RegexCompiler regex = {};
     // For vocab.txt: lower-case the text. Default: tokenizer_config.json, else whether no ordinary token has a capital letter.

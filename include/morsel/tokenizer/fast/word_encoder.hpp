@@ -10,6 +10,7 @@
 #include <memory>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "morsel/tokenizer/fast/piece_cutter.hpp"
@@ -20,7 +21,15 @@ namespace morsel::fast {
 // Ids as they come out: memory that grows and is kept, without a value for what is not written yet.
 class IdBuffer {
   public:
+    IdBuffer() = default;
+    IdBuffer(IdBuffer&& other) noexcept : memory_(std::move(other.memory_)), size_(std::exchange(other.size_, 0)), capacity_(std::exchange(other.capacity_, 0)) {}
+    IdBuffer& operator=(IdBuffer&& other) noexcept {
+        memory_ = std::move(other.memory_), size_ = std::exchange(other.size_, 0), capacity_ = std::exchange(other.capacity_, 0);
+        return *this;
+    }
+
     std::size_t size() const noexcept { return size_; }
+    std::size_t capacity() const noexcept { return capacity_; }
     std::span<const TokenId> ids() const noexcept { return {memory_.get(), size_}; }
     void clear() noexcept { size_ = 0; }
     void append(std::span<const TokenId> ids) {

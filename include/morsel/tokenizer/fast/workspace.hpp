@@ -26,6 +26,15 @@ struct Workspace {
     std::vector<TokenId> word_ids;  // of a new word
     MergeSpace merge;
     std::string text;  // a section with something put before it
+
+    // Gives back what an unusually long text has needed.
+    void trim() {
+        constexpr std::size_t usual = std::size_t{1} << 20;
+        if (ids.capacity() > usual) ids = {};
+        if (word_ids.capacity() > usual) word_ids = {};
+        if (merge.symbols.capacity() > usual || merge.candidates.capacity() > usual) merge = {};
+        if (text.capacity() > usual) text = {};
+    }
 };
 
 class WorkspacePool {
@@ -66,6 +75,7 @@ class WorkspacePool {
 
   private:
     void give_back(std::unique_ptr<Workspace> workspace, std::size_t home) noexcept {
+        workspace->trim();
         for (std::size_t i = 0; i < places_.size(); ++i) {
             Workspace* empty = nullptr;
             if (places_[(home + i) % places_.size()].compare_exchange_strong(empty, workspace.get(), std::memory_order_release, std::memory_order_relaxed)) {
