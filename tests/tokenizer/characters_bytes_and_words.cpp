@@ -10,8 +10,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "morsel/tokenizer/stream_decoder.hpp"
-#include "morsel/tokenizer/streaming/incremental_encoder.hpp"
+#include "morsel/tokenizer.hpp"
 #include "support/catch.hpp"
 #include "support/load_tokenizer.hpp"
 #include "support/reference_data.hpp"
