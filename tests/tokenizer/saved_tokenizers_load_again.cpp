@@ -9,8 +9,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "morsel/tokenizer/loading/load_tokenizer_json.hpp"
-#include "morsel/tokenizer/saving/save_tokenizer.hpp"
+#include "morsel/tokenizer.hpp"
 #include "support/catch.hpp"
 #include "support/load_tokenizer.hpp"
 #include "support/reference_data.hpp"
