@@ -28,7 +28,7 @@ std::string names(const Vocabulary& vocabulary, const ModelTokens& tokens) {
 
 }  // namespace
 
-TEST_CASE("merges go by rank, then from the left") {
+TEST_CASE("a trace shows merges by rank, then from the left") {
     Bpe bpe;
     bpe.vocabulary = vocabulary({"l", "o", "w", "e", "s", "t", "es", "est", "lo", "low", "lowest"});
     std::uint32_t rank = 0;
