@@ -149,7 +149,7 @@ TEST_CASE("SentencePiece's unigram in GGUF") {
     writer.boolean("tokenizer.ggml.remove_extra_whitespaces", true);
     const Tokenizer tokenizer = load(writer);
     for (const std::string& text : texts()) {
-        if (text.find("token") != text.npos || text.find(" of") != text.npos) continue;  // user-defined: cut out beforehand here
+        if (text.find("token") != text.npos || text.find(" of") != text.npos || text.starts_with("of")) continue;  // user-defined: cut out beforehand here
         std::vector<TokenId> ids = original.encode_ids(text, plain);
         CHECK(tokenizer.encode_ids(text, plain) == ids);
         ids.push_back(*original.token_to_id("</s>"));

@@ -55,8 +55,13 @@ TEST_CASE("a saved tokenizer.json has the values that the reference wrote, and l
             CHECK(after["post_processor"]["type"] == "TemplateProcessing");
             before.erase("post_processor"), after.erase("post_processor");
         }
-        CHECK(after == before);
         const Tokenizer again = morsel_test::load_tokenizer(saved);
+        if (const auto* unigram = std::get_if<Unigram>(&tokenizer.parts().model)) {  // scores are written so that the reference reads the same number
+            CHECK(std::get<Unigram>(again.parts().model).scores == unigram->scores);
+            for (json* file : {&before, &after})
+                for (json& item : (*file)["model"]["vocab"]) item.erase(1);
+        }
+        CHECK(after == before);
         CHECK(same_encodings(tokenizer, again));
         CHECK(tokenizer_json(again.parts()) == tokenizer_json(tokenizer.parts()));
     }
@@ -109,7 +114,8 @@ TEST_CASE("tokenizers of other files are saved as tokenizer.json") {
         CHECK(again.unk_id() == tokenizer.unk_id());
         for (const std::string& text : texts) {
             CAPTURE(text);
-            CHECK(again.encode_ids(text) == tokenizer.encode_ids(text));
+            // The tokens with a role, named in tokenizer_config.json, are special tokens when loaded, as transformers has it; SentencePiece has none.
+            CHECK(again.encode_ids(text, {.special_tokens_in_text = SpecialTokensInText::plain_text}) == tokenizer.encode_ids(text));
             const auto ids = tokenizer.encode_ids(text, {.add_special_tokens = false});
             CHECK(again.decode(ids, {.skip_special_tokens = true}) == tokenizer.decode(ids, {.skip_special_tokens = true}));
         }

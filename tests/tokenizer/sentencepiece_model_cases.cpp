@@ -79,7 +79,6 @@ TEST_CASE("models that must be refused") {
         {"P27 score not a number", plain(piece("a", std::numeric_limits<float>::quiet_NaN()))},
         {"P28 model type 99", start + piece("a") + bytes(2, number(3, 99))},
         {"P28 piece type 99", plain(piece("a", 0, 99))},
-        {"unigram, not supported", start + piece("a") + bytes(2, number(3, 1))},
     };
     for (const auto& [name, model] : cases) {
         CAPTURE(name);

@@ -21,6 +21,7 @@
 #include "morsel/tokenizer/loading/load_roles.hpp"
 #include "morsel/tokenizer/saving/bpe_from_sentencepiece.hpp"
 #include "morsel/tokenizer/saving/components_to_json.hpp"
+#include "morsel/tokenizer/loading/tokenizer_json_reader.hpp"
 #include "morsel/tokenizer/tokenizer.hpp"
 #include "morsel/tokenizer/tokenizer_parts.hpp"
 
@@ -82,13 +83,22 @@ inline std::vector<MergeRule> merge_rules(const Bpe& bpe) {
     return rules;
 }
 
-// A number that reads back as the same double.
+// A number that the reference reads back as the same double. Its reading is a little off (reference_number), so the text that does it may be
+// that of a neighbour.
 inline std::string number_json(double value) {
     if (!std::isfinite(value)) throw Error("a score is no finite number", {.key = "model.vocab"});
-    char text[32];
-    const auto end = std::to_chars(text, text + sizeof text, value).ptr;
-    std::string out(text, end);
-    return out.find_first_of(".e") == out.npos ? out + ".0" : out;
+    const auto text_of = [](double number) {
+        char text[32];
+        const std::string out(text, std::to_chars(text, text + sizeof text, number).ptr);
+        return out.find_first_of(".e") == out.npos ? out + ".0" : out;
+    };
+    double below = value, above = value;
+    for (int i = 0; i < 4; ++i) {
+        for (const double candidate : {below, above})
+            if (std::string text = text_of(candidate); reference_number(text) == value) return text;
+        below = std::nextafter(below, -HUGE_VAL), above = std::nextafter(above, HUGE_VAL);
+    }
+    return text_of(value);
 }
 
 inline OrderedJson or_null(const std::optional<std::string>& text) { return text ? OrderedJson(*text) : OrderedJson(nullptr); }
