@@ -19,9 +19,9 @@
 #include "morsel/core/error.hpp"
 #include "morsel/core/file_replacement.hpp"
 #include "morsel/tokenizer/loading/load_roles.hpp"
+#include "morsel/tokenizer/loading/tokenizer_json_reader.hpp"
 #include "morsel/tokenizer/saving/bpe_from_sentencepiece.hpp"
 #include "morsel/tokenizer/saving/components_to_json.hpp"
-#include "morsel/tokenizer/loading/tokenizer_json_reader.hpp"
 #include "morsel/tokenizer/tokenizer.hpp"
 #include "morsel/tokenizer/tokenizer_parts.hpp"
 
