@@ -12,9 +12,7 @@ namespace morsel {
 
 inline LearnedBpe train_bpe_plain(const WordCounts& counts, const BpeTrainerOptions& options) {
     TrainingWords words = training_words(counts, options);
-    std::vector<std::vector<TokenId>> symbols;
-    for (std::size_t w = 0; w < words.size(); ++w)
-        symbols.emplace_back(words.symbols.begin() + static_cast<std::ptrdiff_t>(words.begins[w]), words.symbols.begin() + static_cast<std::ptrdiff_t>(words.begins[w + 1]));
+    std::vector<std::vector<TokenId>> symbols = detail::symbols_of_words(words);
     LearnedBpe out{.continuing_subword_prefix = options.continuing_subword_prefix, .end_of_word_suffix = options.end_of_word_suffix};
     const auto fits = [&](TokenId x, TokenId y) {
         const std::size_t length = std::size_t{words.lengths[x]} + words.lengths[y];
@@ -39,15 +37,7 @@ inline LearnedBpe train_bpe_plain(const WordCounts& counts, const BpeTrainerOpti
         if (id >= words.lengths.size()) words.lengths.resize(id + 1);
         words.lengths[id] = words.lengths[left] + words.lengths[right];
         out.merges.push_back({left, right, id, static_cast<std::uint64_t>(most)});
-        for (auto& word : symbols) {
-            std::size_t kept = 0;
-            for (std::size_t i = 0; i < word.size(); ++kept) {
-                const bool here = i + 1 < word.size() && word[i] == left && word[i + 1] == right;
-                word[kept] = here ? id : word[i];
-                i += here ? 2 : 1;
-            }
-            word.resize(kept);
-        }
+        detail::replace_pair(symbols, left, right, id);
     }
     out.tokens = words.tokens.take();
     detail::keep_last_of_equal_merges(out.merges);

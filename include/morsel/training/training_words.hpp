@@ -155,4 +155,29 @@ inline TrainingWords training_words(const WordCounts& counts, const BpeTrainerOp
     return out;
 }
 
+namespace detail {
+
+// For the plain trainers, which recount after every merge: each word's symbols by themselves.
+inline std::vector<std::vector<TokenId>> symbols_of_words(const TrainingWords& words) {
+    std::vector<std::vector<TokenId>> symbols;
+    for (std::size_t w = 0; w < words.size(); ++w)
+        symbols.emplace_back(words.symbols.begin() + static_cast<std::ptrdiff_t>(words.begins[w]), words.symbols.begin() + static_cast<std::ptrdiff_t>(words.begins[w + 1]));
+    return symbols;
+}
+
+// Writes `id` in place of every pair, the leftmost of overlapping ones.
+inline void replace_pair(std::vector<std::vector<TokenId>>& symbols, TokenId left, TokenId right, TokenId id) {
+    for (auto& word : symbols) {
+        std::size_t kept = 0;
+        for (std::size_t i = 0; i < word.size(); ++kept) {
+            const bool here = i + 1 < word.size() && word[i] == left && word[i + 1] == right;
+            word[kept] = here ? id : word[i];
+            i += here ? 2 : 1;
+        }
+        word.resize(kept);
+    }
+}
+
+}  // namespace detail
+
 }  // namespace morsel

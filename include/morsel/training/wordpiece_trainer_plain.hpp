@@ -12,9 +12,7 @@ namespace morsel {
 
 template <class Score> LearnedWordPiece train_wordpiece_plain(const WordCounts& counts, const WordPieceTrainerOptions& options) {
     TrainingWords words = training_words(counts, detail::symbols_for(options), options.min_word_count);
-    std::vector<std::vector<TokenId>> symbols;
-    for (std::size_t w = 0; w < words.size(); ++w)
-        symbols.emplace_back(words.symbols.begin() + static_cast<std::ptrdiff_t>(words.begins[w]), words.symbols.begin() + static_cast<std::ptrdiff_t>(words.begins[w + 1]));
+    std::vector<std::vector<TokenId>> symbols = detail::symbols_of_words(words);
     detail::ShownTokens shown{options.continuing_subword_prefix};
     for (TokenId id = 0; id < words.tokens.size(); ++id) shown.add(words.tokens[id]);
     LearnedWordPiece out;
@@ -54,15 +52,7 @@ template <class Score> LearnedWordPiece train_wordpiece_plain(const WordCounts& 
         shown.add(words.tokens[id]);
         out.merges.push_back({shown.show(words.tokens[left]), shown.show(words.tokens[right]), shown.show(words.tokens[id]), static_cast<std::uint64_t>(places)});
         out.rare_merges += places < 10;
-        for (auto& word : symbols) {
-            std::size_t kept = 0;
-            for (std::size_t i = 0; i < word.size(); ++kept) {
-                const bool here = i + 1 < word.size() && word[i] == left && word[i + 1] == right;
-                word[kept] = here ? id : word[i];
-                i += here ? 2 : 1;
-            }
-            word.resize(kept);
-        }
+        detail::replace_pair(symbols, left, right, id);
     }
     out.tokens = shown.list.take();
     return out;

@@ -242,7 +242,7 @@ class FastEncoder {
     bool normalize_first_ = false;
     PieceCutter cutter_;
     BytePairMerger merger_;
-    mutable WorkspacePool pool_;
+    WorkspacePool pool_;
 };
 
 }  // namespace morsel::fast

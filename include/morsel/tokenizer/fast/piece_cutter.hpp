@@ -84,6 +84,13 @@ inline std::size_t last_sure_start(const CutSpace& space, std::size_t words) noe
     return 0;
 }
 
+// A copy of the end of a text, at most last_chunk_bytes, with zeros up to a whole word of masks and 16 bytes more.
+inline const char* copy_last(std::string_view text, CutSpace& space) noexcept {
+    std::memcpy(space.last, text.data(), text.size());
+    std::memset(space.last + text.size(), 0, (64 - text.size() % 64) % 64 + 16);
+    return space.last;
+}
+
 // One piece by its scanner.
 inline Pieces one_piece(const SplitScanner& scanner, std::string_view text, CutSpace& space) noexcept {
     const std::size_t end = scanner.next(text, 0);
@@ -111,11 +118,7 @@ inline void cut_ideographs(const TokenPairs& pairs, const char* text, std::size_
 template <class Rule> Pieces cut_by_masks(const CutRule& rule, std::string_view text, CutSpace& space) noexcept {
     const bool last = text.size() <= last_chunk_bytes;
     const std::size_t words = last ? (text.size() + 63) / 64 : chunk_bytes / 64;
-    if (last) {
-        std::memcpy(space.last, text.data(), text.size());
-        std::memset(space.last + text.size(), 0, 64 * words - text.size() + 16);
-        text = {space.last, text.size()};
-    }
+    if (last) text = {copy_last(text, space), text.size()};
     if (!character_masks<Rule::rules>(text.data(), words, space.masks)) return {};
     if (const std::size_t left = text.size() % 64; last && left != 0) {  // zeros are no text
         CharacterMasks& m = space.masks[words - 1];
@@ -139,17 +142,14 @@ template <class Rule> Pieces cut_by_masks(const CutRule& rule, std::string_view 
 inline Pieces cut_by_scanner(const CutRule& rule, std::string_view text, CutSpace& space) noexcept {
     const std::size_t limit = std::min(text.size(), chunk_bytes);
     std::size_t count = 0, at = 0;
-    while (at < limit && (at + 16 <= text.size() || text.size() <= last_chunk_bytes)) {
+    while (at < limit) {
         space.starts[count++] = static_cast<std::uint32_t>(at);
         at = rule.scanner.next(text, at);
         if (at >= std::size_t{1} << 32) return {};
     }
     space.starts[count] = static_cast<std::uint32_t>(at);
     if (!unicode::is_valid_utf8(text.substr(0, at))) return {};
-    if (text.size() > last_chunk_bytes) return {text.data(), count, at};
-    std::memcpy(space.last, text.data(), text.size());
-    std::memset(space.last + text.size(), 0, 16);
-    return {space.last, count, at};
+    return {text.size() > last_chunk_bytes ? text.data() : copy_last(text, space), count, at};
 }
 
 template <bool single_numbers> struct Gpt2Rule {

@@ -166,9 +166,7 @@ template <class Units> Pieces cut_units(const CutRule& rule, std::string_view te
         std::size_t words = chunk_bytes / 64;
         if (part.size() <= last_chunk_bytes) {
             words = (part.size() + 63) / 64;
-            std::memcpy(space.last, part.data(), part.size());
-            std::memset(space.last + part.size(), 0, 64 * words - part.size() + 16);
-            bytes = space.last;
+            bytes = copy_last(part, space);
         }
         if (!Units::starts(rule, bytes, words, space)) return nullptr;
         if (part.size() <= last_chunk_bytes && part.size() % 64 != 0) space.bits[words - 1] &= (std::uint64_t{1} << (part.size() % 64)) - 1;
