@@ -141,6 +141,8 @@ void access(const void* at, std::size_t bytes, bool write, bool atomic) {
         Cell* cells = cells_of(*a);
         for (std::size_t i = offset / 2; i < (offset + bytes + 1) / 2; ++i) {
             Cell& cell = cells[i];
+            if (!running.waited && (write || cell.write.launch > 1))
+                fail("dependent launch: " + thread_name(running.thread, running.block) + does + " device memory before it has waited for the kernels before");
             if (write ? cell.write.launch != running.launch : cell.read.launch != running.launch) {
                 (write ? m.traffic.written : m.traffic.read) += 2;
                 if (!write && cell.write.launch == 0)

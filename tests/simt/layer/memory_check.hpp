@@ -14,6 +14,7 @@ struct Running {
     std::uint32_t thread = 0;    // linear index in its block
     std::uint32_t epoch = 0;     // block barriers so far
     std::uint32_t warp_epoch = 0;
+    bool waited = true;          // for the kernels before, where the launch is a dependent one
     bool fenced = false;         // the thread has called __threadfence
     const std::byte* stacks_begin = nullptr;
     const std::byte* stacks_end = nullptr;

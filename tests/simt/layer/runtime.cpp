@@ -126,9 +126,11 @@ cudaError_t enqueue(const cudaLaunchConfig_t& config, const void* kernel, void (
         return refuse("launch with " + std::to_string(config.dynamicSmemBytes) + " bytes of shared memory, more than was asked for");
     std::vector<std::byte> kept(static_cast<const std::byte*>(arguments), static_cast<const std::byte*>(arguments) + bytes);
     const std::size_t shared = config.dynamicSmemBytes;
+    bool dependent = false;
+    for (unsigned i = 0; i < config.numAttrs; ++i) dependent = dependent || config.attrs[i].val.programmaticStreamSerializationAllowed != 0;
     return enqueue_call(config.stream, [=, kept = std::move(kept)]() -> cudaError_t {
         if (runtime().record_only) return cudaSuccess;
-        std::string fault = launch({grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, shared, call, kept.data(), kept.size());
+        std::string fault = launch({grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, shared, call, kept.data(), kept.size(), dependent);
         return fault.empty() ? cudaSuccess : refuse(std::move(fault), cudaErrorLaunchFailure);
     });
 }
@@ -175,6 +177,13 @@ cudaError_t cudaFreeHost(void* memory) {
 }
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
     return enqueue_call(stream, [=] { return copy_now(to, from, bytes, kind); });
+}
+cudaError_t cudaMemcpy2DAsync(void* to, std::size_t to_pitch, const void* from, std::size_t from_pitch, std::size_t width, std::size_t height, cudaMemcpyKind kind, cudaStream_t stream) {
+    return enqueue_call(stream, [=] {
+        for (std::size_t row = 0; row < height; ++row)
+            if (const cudaError_t error = copy_now(static_cast<std::byte*>(to) + row * to_pitch, static_cast<const std::byte*>(from) + row * from_pitch, width, kind); error != cudaSuccess) return error;
+        return cudaSuccess;
+    });
 }
 cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t stream) {
     return enqueue_call(stream, [=]() -> cudaError_t {

@@ -32,7 +32,7 @@ struct Thread {
     Fiber fiber;
     State state = State::ready;
     Index3 index;
-    bool fenced = false;
+    bool fenced = false, waited = true;
     std::vector<AsyncCopy> copies;
     std::size_t group = 0;  // cp.async groups committed so far
     std::uint64_t values[32];
@@ -94,6 +94,7 @@ void entry() {
     m.kernel(m.arguments);
     Thread& self = m.threads[m.current];
     if (!self.copies.empty()) fail("cp.async: " + thread_name(static_cast<std::uint32_t>(m.current), running.block) + " returns before its copies have arrived");
+    if (!self.waited) fail("dependent launch: " + thread_name(static_cast<std::uint32_t>(m.current), running.block) + " returns without waiting for the kernels before");
     self.state = State::done;
     --m.live;
     m.warps[m.current / 32].live &= ~(1u << m.current % 32);
@@ -124,7 +125,8 @@ void run_block(Machine& m) {
             any = true;
             m.current = t;
             now.thread = m.threads[t].index;
-            running.thread = t, running.epoch = m.epoch, running.warp_epoch = m.warps[t / 32].epoch, running.fenced = m.threads[t].fenced;
+            running.thread = t, running.epoch = m.epoch, running.warp_epoch = m.warps[t / 32].epoch, running.fenced = m.threads[t].fenced,
+            running.waited = m.threads[t].waited;
             running.kernel = true;
             m.scheduler.switch_to(m.threads[t].fiber);
             running.kernel = false;
@@ -177,7 +179,7 @@ void set_schedule(Schedule schedule, std::uint64_t seed) {
     machine().random.seed(seed);
 }
 
-std::string launch(Index3 grid, Index3 block, std::size_t shared_bytes, void (*kernel)(const void*), const void* arguments, std::size_t bytes) {
+std::string launch(Index3 grid, Index3 block, std::size_t shared_bytes, void (*kernel)(const void*), const void* arguments, std::size_t bytes, bool dependent) {
     Machine& m = machine();
     m.kernel = kernel, m.arguments = arguments, m.fault.clear();
     running.arguments_begin = static_cast<const std::byte*>(arguments), running.arguments_end = running.arguments_begin + bytes;
@@ -202,7 +204,7 @@ std::string launch(Index3 grid, Index3 block, std::size_t shared_bytes, void (*k
         }
         for (std::size_t t = 0; t < m.count; ++t) {
             Thread& thread = m.threads[t];
-            thread.state = State::ready, thread.fenced = false, thread.group = 0;
+            thread.state = State::ready, thread.fenced = false, thread.waited = !dependent, thread.group = 0;
             thread.copies.clear();
             thread.index = {static_cast<unsigned>(t % block.x), static_cast<unsigned>(t / block.x % block.y), static_cast<unsigned>(t / block.x / block.y)};
             thread.fiber.start(m.stacks[t], Stacks::bytes, entry);
@@ -277,6 +279,8 @@ void async_wait(std::size_t groups_left) {
     }
     self.copies = std::move(later);
 }
+
+void wait_for_previous_kernels() { machine().threads[machine().current].waited = running.waited = true; }
 
 void thread_fence() { machine().threads[machine().current].fenced = running.fenced = true; }
 

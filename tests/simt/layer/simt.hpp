@@ -34,8 +34,8 @@ struct Traffic {
 Traffic last_traffic();
 
 // Runs kernel(arguments) for every thread of the grid; the [bytes] of arguments may be read by it. Returns an empty string, or what
-// the first wrong thing was.
-std::string launch(Index3 grid, Index3 block, std::size_t shared_bytes, void (*kernel)(const void*), const void* arguments, std::size_t bytes);
+// the first wrong thing was. `dependent`: launched so that it may start before the kernels before it have finished.
+std::string launch(Index3 grid, Index3 block, std::size_t shared_bytes, void (*kernel)(const void*), const void* arguments, std::size_t bytes, bool dependent);
 
 // ---- Called by threads of a kernel ----
 
@@ -53,6 +53,7 @@ void async_copy(void* shared, const void* global, std::size_t bytes, std::size_t
 void async_commit();
 void async_wait(std::size_t groups_left);
 void thread_fence();
+void wait_for_previous_kernels();            // griddepcontrol.wait: before it, a dependent kernel may touch nothing that kernels write
 // Reads, changes and writes back `size` bytes as an atomic does.
 std::uint64_t atomic(void* at, std::size_t size, const std::function<std::uint64_t(std::uint64_t)>& change);
 // Stops the kernel with that message.

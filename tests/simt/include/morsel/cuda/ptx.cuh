@@ -58,7 +58,7 @@ inline float high_bf16(unsigned packed) { return __uint_as_float(packed & 0xFFFF
 inline float f16_to_float(std::uint16_t bits) { return to_f32(f16{bits}); }
 inline float exp2_fast(float x) { return std::exp2(x); }
 
-inline void wait_for_previous_kernels() {}
+inline void wait_for_previous_kernels() { simt::wait_for_previous_kernels(); }
 inline void let_next_kernel_start() {}
 
 }  // namespace morsel::ptx
