@@ -16,7 +16,8 @@ __device__ inline unsigned ordered_bits(float x) {
 }
 
 // *best, which is 0 before, becomes (ordered value << 32 | ~index) of the greatest.
-__global__ inline void argmax(const float* values, unsigned count, unsigned long long* best) {
+template <class = void>
+__global__ void argmax(const float* values, unsigned count, unsigned long long* best) {
     ptx::wait_for_previous_kernels();
     unsigned long long own = 0;
     for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x) {
@@ -38,7 +39,7 @@ inline TokenId argmax(Cuda& device, const float* values, std::size_t count) {
     if (count == 0) return 0;
     auto* best = reinterpret_cast<unsigned long long*>(device.scratch(scratch_sampling, sizeof(unsigned long long)));
     detail::check_cuda(cudaMemsetAsync(best, 0, sizeof *best, device.stream()), "argmax");
-    device.launch({.name = "argmax", .grid = dim3(static_cast<unsigned>(std::min<std::size_t>((count + 1023) / 1024, 132))), .block = dim3(256), .read = count * 4, .written = 8}, kernels::argmax,
+    device.launch({.name = "argmax", .grid = dim3(static_cast<unsigned>(std::min<std::size_t>((count + 1023) / 1024, 132))), .block = dim3(256), .read = count * 4, .written = 8}, kernels::argmax<>,
                   values, static_cast<unsigned>(count), best);
     unsigned long long key = 0;
     detail::check_cuda(cudaMemcpyAsync(&key, best, sizeof key, cudaMemcpyDeviceToHost, device.stream()), "argmax");

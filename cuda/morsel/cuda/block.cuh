@@ -1,3 +1,4 @@
+// Every kernel is a template, if only `<class = void>`: nvcc ignores `inline` on kernels, and headers may be in several programs.
 // What kernels share: sums and maxima over a warp and a block, in a fixed order, and the activations.
 #pragma once
 #include "morsel/cuda/ptx.cuh"

@@ -32,7 +32,7 @@ __device__ unsigned staged_place(unsigned i, unsigned padded) {
 // Gated: an output's two weight rows are i and i + outputs; else a warp takes PerWarp consecutive rows. MostRows: of x, 1 or 4.
 template <DType Type, int MostRows, int PerWarp, bool Gated>
 __global__ void __launch_bounds__(256) gemv(const Gemv g) {
-    using W = Weights16<Type>;
+    using W = Vector16<Type>;
     constexpr int V = W::count, unroll = 4;
     const unsigned padded = static_cast<unsigned>(g.row_bytes / (16 / V));
     float* staged = ptx::dynamic_shared<float>();  // [MostRows][padded], then [32] for sums

@@ -10,7 +10,8 @@ namespace morsel {
 namespace kernels {
 
 // x [rows, width] to bf16 rows of `stride` elements (even), zeros behind.
-__global__ inline void narrow_rows(const float* x, unsigned width, unsigned stride, unsigned* to) {
+template <class = void>
+__global__ void narrow_rows(const float* x, unsigned width, unsigned stride, unsigned* to) {
     ptx::wait_for_previous_kernels();
     const unsigned i = blockIdx.x * blockDim.x + threadIdx.x;  // pair
     if (2 * i >= stride) return;
@@ -21,7 +22,8 @@ __global__ inline void narrow_rows(const float* x, unsigned width, unsigned stri
 // 16 bytes of weights a thread, as f32 or bf16.
 template <DType Type, DType To>
 __global__ void convert_weights(const std::uint8_t* from, std::size_t count16, std::uint8_t* to) {
-    using W = Weights16<Type>;
+    using W = Vector16<Type>;
+    ptx::wait_for_previous_kernels();
     const std::size_t i = std::size_t{blockIdx.x} * blockDim.x + threadIdx.x;
     if (i >= count16) return;
     float values[W::count];
@@ -79,7 +81,7 @@ inline void linear_many(Cuda& device, const float* x, std::size_t rows, const Cu
         for (std::size_t row = 0; row < rows; row += rows_per_finish) {
             const auto count = static_cast<unsigned>(std::min(rows_per_finish, rows - row));
             device.launch({.name = "narrow_rows", .grid = dim3(static_cast<unsigned>((stride / 2 + 255) / 256), count), .block = dim3(256), .read = count * k * 4, .written = count * stride * 2},
-                          kernels::narrow_rows, x + row * k, static_cast<unsigned>(k), static_cast<unsigned>(stride), narrow + row * stride / 2);
+                          kernels::narrow_rows<>, x + row * k, static_cast<unsigned>(k), static_cast<unsigned>(stride), narrow + row * stride / 2);
         }
         activations = narrow, activation_stride = stride;
     }

@@ -6,6 +6,7 @@
 
 #include "morsel/cuda/block.cuh"
 #include "morsel/cuda/device.cuh"
+#include "morsel/cuda/vector16.cuh"
 
 namespace morsel {
 
@@ -88,40 +89,10 @@ inline CudaMatrix prepare_matrix(Cuda& device, const TensorView& view) {
 
 namespace kernels {
 
-// 16 bytes of weights of that type as floats: 4 of f32, 8 of bf16 and f16.
-template <DType Type>
-struct Weights16;
-template <>
-struct Weights16<DType::f32> {
-    static constexpr int count = 4;
-    __device__ static void widen(uint4 w, float (&to)[4]) {
-        to[0] = __uint_as_float(w.x), to[1] = __uint_as_float(w.y), to[2] = __uint_as_float(w.z), to[3] = __uint_as_float(w.w);
-    }
-};
-template <>
-struct Weights16<DType::bf16> {
-    static constexpr int count = 8;
-    __device__ static void widen(uint4 w, float (&to)[8]) {
-        to[0] = ptx::low_bf16(w.x), to[1] = ptx::high_bf16(w.x), to[2] = ptx::low_bf16(w.y), to[3] = ptx::high_bf16(w.y);
-        to[4] = ptx::low_bf16(w.z), to[5] = ptx::high_bf16(w.z), to[6] = ptx::low_bf16(w.w), to[7] = ptx::high_bf16(w.w);
-    }
-};
-template <>
-struct Weights16<DType::f16> {
-    static constexpr int count = 8;
-    __device__ static void widen(uint4 w, float (&to)[8]) {
-        const unsigned words[4] = {w.x, w.y, w.z, w.w};
-        for (int i = 0; i < 4; ++i) {
-            to[2 * i] = ptx::f16_to_float(static_cast<std::uint16_t>(words[i]));
-            to[2 * i + 1] = ptx::f16_to_float(static_cast<std::uint16_t>(words[i] >> 16));
-        }
-    }
-};
-
 // One block a token: out[i] = table[ids[i]]. `step` gives the one token where it is not null.
 template <DType Type>
 __global__ void embed(const std::uint8_t* table, std::size_t row_bytes, const TokenId* ids, const CudaStep* step, unsigned width, float* out) {
-    using W = Weights16<Type>;
+    using W = Vector16<Type>;
     ptx::wait_for_previous_kernels();
     const TokenId id = step != nullptr ? step->token : ids[blockIdx.x];
     const std::uint8_t* row = table + id * row_bytes;

@@ -9,7 +9,8 @@ namespace morsel {
 namespace kernels {
 
 // x, out [rows, width], which may be the same.
-__global__ inline void rms_norm(const float* x, const float* gain, float eps, unsigned width, float* out) {
+template <class = void>
+__global__ void rms_norm(const float* x, const float* gain, float eps, unsigned width, float* out) {
     __shared__ float space[32];
     ptx::wait_for_previous_kernels();
     const float* row = x + std::size_t{blockIdx.x} * width;
@@ -20,7 +21,8 @@ __global__ inline void rms_norm(const float* x, const float* gain, float eps, un
 }
 
 // bias may be null; residual, where not null, is added to x before.
-__global__ inline void layer_norm(const float* x, const float* residual, const float* gain, const float* bias, float eps, unsigned width, float* out) {
+template <class = void>
+__global__ void layer_norm(const float* x, const float* residual, const float* gain, const float* bias, float eps, unsigned width, float* out) {
     __shared__ float space[32];
     float* row = ptx::dynamic_shared<float>();  // [width]
     ptx::wait_for_previous_kernels();
@@ -49,14 +51,14 @@ inline unsigned threads_for(std::size_t width) { return static_cast<unsigned>(st
 // x, out [rows, width], which may be the same; gain [width].
 inline void rms_norm(Cuda& device, const float* x, const float* gain, float eps, std::size_t rows, std::size_t width, float* out) {
     device.launch({.name = "rms_norm", .grid = dim3(static_cast<unsigned>(rows)), .block = dim3(detail::threads_for(width)), .read = (rows + 1) * width * 4, .written = rows * width * 4},
-                  kernels::rms_norm, x, gain, eps, static_cast<unsigned>(width), out);
+                  kernels::rms_norm<>, x, gain, eps, static_cast<unsigned>(width), out);
 }
 
 // The same; bias [width] may be null.
 inline void layer_norm(Cuda& device, const float* x, const float* gain, const float* bias, float eps, std::size_t rows, std::size_t width, float* out) {
     device.launch({.name = "layer_norm", .grid = dim3(static_cast<unsigned>(rows)), .block = dim3(detail::threads_for(width)), .shared_bytes = width * 4,
                    .read = (rows + (bias != nullptr ? 2 : 1)) * width * 4, .written = rows * width * 4},
-                  kernels::layer_norm, x, nullptr, gain, bias, eps, static_cast<unsigned>(width), out);
+                  kernels::layer_norm<>, x, nullptr, gain, bias, eps, static_cast<unsigned>(width), out);
 }
 
 }  // namespace morsel

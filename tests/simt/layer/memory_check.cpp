@@ -130,6 +130,7 @@ void access(const void* at, std::size_t bytes, bool write, bool atomic) {
         return;
     }
     if (byte >= running.stacks_begin && byte < running.stacks_end) return;  // registers and local memory
+    const Aside aside;
     Memory& m = memory();
     const char* does = write ? " writes" : " reads";
     if (byte >= arena_begin && byte < arena_end) {
@@ -208,15 +209,20 @@ void publish() {
 }
 
 void check_atomic(const void* at, std::size_t bytes) {
-    if (reinterpret_cast<std::uintptr_t>(at) % bytes != 0) fail("misaligned: an atomic of " + std::to_string(bytes) + " bytes");
+    if (reinterpret_cast<std::uintptr_t>(at) % bytes != 0) {
+        const Aside aside;
+        fail("misaligned: an atomic of " + std::to_string(bytes) + " bytes");
+    }
     access(at, bytes, false, true);
     access(at, bytes, true, true);
 }
 
 void check_access(const void* at, std::size_t bytes, std::size_t alignment, bool write) {
-    if (running.kernel && reinterpret_cast<std::uintptr_t>(at) % alignment != 0)
+    if (running.kernel && reinterpret_cast<std::uintptr_t>(at) % alignment != 0) {
+        const Aside aside;
         fail("misaligned: " + thread_name(running.thread, running.block) + " accesses " + std::to_string(bytes) + " bytes at an address that is not a multiple of " +
              std::to_string(alignment));
+    }
     access(at, bytes, write, false);
 }
 

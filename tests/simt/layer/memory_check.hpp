@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 
 namespace simt {
 
@@ -22,6 +23,15 @@ struct Running {
     const std::byte* arguments_end = nullptr;
 };
 extern Running running;
+
+// While it lives, what runs is this layer and not the kernel: parts of the standard library that both use are compiled with checks.
+struct Aside {
+    bool was = std::exchange(running.kernel, false);
+    Aside() = default;
+    Aside(const Aside&) = delete;
+    Aside& operator=(const Aside&) = delete;
+    ~Aside() { running.kernel = was; }
+};
 
 void begin_launch();
 void begin_block(std::size_t shared_bytes);  // poisons shared memory

@@ -72,7 +72,10 @@ namespace simt {
 int lane() { return static_cast<int>(linear_thread() % 32); }
 
 std::uint64_t value_of_lane(std::uint32_t mask, std::uint64_t value, int lane) {
-    if (lane < 0 || lane > 31 || (mask >> lane & 1) == 0) fail("mask: a shuffle reads lane " + std::to_string(lane) + ", which does not take part");
+    if (lane < 0 || lane > 31 || (mask >> lane & 1) == 0) {
+        const Aside aside;
+        fail("mask: a shuffle reads lane " + std::to_string(lane) + ", which does not take part");
+    }
     return exchange(mask, value)[lane];
 }
 std::uint32_t ballot(std::uint32_t mask, bool predicate) {

@@ -93,6 +93,7 @@ void entry() {
     Machine& m = machine();
     m.kernel(m.arguments);
     Thread& self = m.threads[m.current];
+    const Aside aside;
     if (!self.copies.empty()) fail("cp.async: " + thread_name(static_cast<std::uint32_t>(m.current), running.block) + " returns before its copies have arrived");
     if (!self.waited) fail("dependent launch: " + thread_name(static_cast<std::uint32_t>(m.current), running.block) + " returns without waiting for the kernels before");
     self.state = State::done;
@@ -139,6 +140,7 @@ void run_block(Machine& m) {
 // Arrives at a collective; returns when all lanes of the mask have.
 template <class Deposit, class Finish>
 void meet(std::uint32_t mask, Collective kind, Deposit deposit, Finish finish) {
+    const Aside aside;
     Machine& m = machine();
     Warp& warp = m.warps[m.current / 32];
     const std::uint32_t lane = m.current % 32, bit = 1u << lane;
@@ -259,6 +261,7 @@ void together(const void* in, std::size_t, void* out, std::size_t, void (*comput
 void async_copy(void* shared, const void* global, std::size_t bytes, std::size_t valid) {
     Thread& self = machine().threads[machine().current];
     if (valid > 0) check_access(global, valid, bytes, false);
+    const Aside aside;
     if (reinterpret_cast<std::uintptr_t>(shared) % bytes != 0) fail("misaligned: cp.async of " + std::to_string(bytes) + " bytes");
     self.copies.push_back({static_cast<std::byte*>(shared), static_cast<const std::byte*>(global), bytes, valid, self.group});
 }
@@ -295,6 +298,7 @@ std::uint64_t atomic(void* at, std::size_t size, const std::function<std::uint64
 }
 
 void fail(const std::string& what) {
+    running.kernel = false;
     Machine& m = machine();
     if (m.fault.empty()) m.fault = what;
     m.threads[m.current].fiber.switch_to(m.scheduler);
