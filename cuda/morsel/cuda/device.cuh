@@ -97,10 +97,14 @@ class CudaBuffer {
     std::size_t size_ = 0;
 };
 
-// What a captured decode step reads from device memory in place of the host's arguments, so that one graph serves every step.
+// The state of a sequence that is decoded, in device memory, so that one captured graph serves every step: what embedding and attention
+// read in place of the host's arguments, and sampling moves on.
 struct CudaStep {
-    TokenId token = 0;       // the row's token
-    std::uint32_t past = 0;  // tokens in the cache before it
+    TokenId token = 0;           // to be run next
+    std::uint32_t past = 0;      // tokens in the cache before it
+    std::uint32_t produced = 0;  // new tokens so far
+    std::uint32_t history = 0;   // prompt and new tokens so far
+    std::uint32_t failed = 0;    // steps whose logits were not finite, or left no token possible
 };
 
 class Cuda {

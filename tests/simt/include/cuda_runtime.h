@@ -65,6 +65,7 @@ int lane();
 std::uint64_t atomic_add(void* at, std::size_t size, std::uint64_t value);
 std::uint64_t atomic_max(void* at, std::size_t size, std::uint64_t value);
 std::uint32_t atomic_add_float(float* at, float value);
+std::uint32_t atomic_or(unsigned* at, unsigned bits);
 std::uint32_t atomic_wrap_increment(unsigned* at, unsigned limit);
 }  // namespace simt
 
@@ -107,6 +108,7 @@ inline unsigned long long atomicAdd(unsigned long long* at, unsigned long long v
 inline float atomicAdd(float* at, float value) { return std::bit_cast<float>(simt::atomic_add_float(at, value)); }
 inline unsigned atomicMax(unsigned* at, unsigned value) { return static_cast<unsigned>(simt::atomic_max(at, 4, value)); }
 inline unsigned long long atomicMax(unsigned long long* at, unsigned long long value) { return simt::atomic_max(at, 8, value); }
+inline unsigned atomicOr(unsigned* at, unsigned bits) { return simt::atomic_or(at, bits); }
 inline unsigned atomicInc(unsigned* at, unsigned limit) { return simt::atomic_wrap_increment(at, limit); }
 
 // ---- Arithmetic ----

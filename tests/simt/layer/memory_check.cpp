@@ -56,7 +56,8 @@ struct Memory {
     alignas(128) std::byte shared[shared_limit];
     std::size_t shared_bytes = 0;
     std::vector<Cell> shared_cells = std::vector<Cell>(shared_limit / 2);
-    std::map<std::byte*, Cell> static_shared;  // variables that kernels declare __shared__
+    std::vector<Cell> static_cells;       // of variables that kernels declare __shared__: of the program's whole data, by byte
+    std::vector<std::uint32_t> touched;   // which of them this block has written
     std::vector<Stamp> published;                    // by block: its last fence-and-atomic of this launch
     bool acquired = false;                           // this block has done one itself
     Traffic traffic;
@@ -171,8 +172,11 @@ void access(const void* at, std::size_t bytes, bool write, bool atomic) {
     if (!write && byte >= running.arguments_begin && byte < running.arguments_end) return;
     if (byte >= reinterpret_cast<std::byte*>(&now) && byte < reinterpret_cast<std::byte*>(&now + 1)) return;
     if (byte >= reinterpret_cast<std::byte*>(&__data_start) && byte < reinterpret_cast<std::byte*>(&_end)) {  // static __shared__
-        for (std::size_t i = 0; i < bytes; ++i) {
-            Cell& cell = m.static_shared[byte + i];
+        const auto offset = static_cast<std::size_t>(byte - reinterpret_cast<std::byte*>(&__data_start));
+        if (m.static_cells.empty()) m.static_cells.resize(static_cast<std::size_t>(&_end - &__data_start));
+        for (std::size_t i = offset; i < offset + bytes; ++i) {
+            Cell& cell = m.static_cells[i];
+            if (write && cell.write.launch != running.block_run) m.touched.push_back(static_cast<std::uint32_t>(i));
             if (!write && cell.write.launch != running.block_run)
                 fail("uninitialised: " + thread_name(running.thread, running.block) + " reads a shared variable that no thread of the block has written");
             touch(m, cell, write, atomic, running.block_run, "a shared variable", i);
@@ -198,7 +202,8 @@ void begin_block(std::size_t shared_bytes) {
     m.shared_bytes = shared_bytes;
     m.acquired = false;
     std::memset(m.shared, poison, shared_bytes);
-    for (auto& [byte, cell] : m.static_shared) *byte = std::byte{poison};
+    for (const std::uint32_t i : m.touched) reinterpret_cast<std::byte*>(&__data_start)[i] = std::byte{poison};
+    m.touched.clear();
 }
 
 void publish() {

@@ -105,6 +105,9 @@ std::uint64_t atomic_max(void* at, std::size_t size, std::uint64_t value) {
 std::uint32_t atomic_add_float(float* at, float value) {
     return static_cast<std::uint32_t>(atomic(at, 4, [value](std::uint64_t old) { return std::bit_cast<std::uint32_t>(std::bit_cast<float>(static_cast<std::uint32_t>(old)) + value); }));
 }
+std::uint32_t atomic_or(unsigned* at, unsigned bits) {
+    return static_cast<std::uint32_t>(atomic(at, 4, [bits](std::uint64_t old) { return old | bits; }));
+}
 std::uint32_t atomic_wrap_increment(unsigned* at, unsigned limit) {
     return static_cast<std::uint32_t>(atomic(at, 4, [limit](std::uint64_t old) { return old >= limit ? 0 : old + 1; }));
 }
