@@ -271,7 +271,7 @@ inline bool decode_attention(Cuda& device, const float* qkv, const AttentionShap
             }
             std::size_t keys = 0;
             for (unsigned s = 0; s < table.count; ++s) keys += shape.window > 0 ? std::min<std::size_t>(table.segments[s].past, shape.window - 1) : table.segments[s].past;
-            const std::size_t partial = chunks > 1 ? rows * shape.n_heads * chunks * (D + 2) * 4 : 0;
+            const std::size_t partial = chunks > 1 ? rows * (shape.n_heads * chunks * (D + 2) + groups) * 4 : 0;  // and the counters
             device.launch({.name = "decode_attention", .grid = dim3(static_cast<unsigned>(chunks), static_cast<unsigned>(groups), static_cast<unsigned>(rows)),
                            .block = dim3(kernels::decode_threads), .read = rows * (shape.qkv_width() + 2 * rope.half()) * 4 + keys * 2 * shape.n_kv_heads * cache.position_bytes() + partial,
                            .written = rows * (shape.n_heads * D * 4 + 2 * shape.n_kv_heads * cache.position_bytes()) + partial},

@@ -231,7 +231,7 @@ void check_access(const void* at, std::size_t bytes, std::size_t alignment, bool
     access(at, bytes, write, false);
 }
 
-void* allocate_device(std::size_t bytes) {
+void* allocate_device(std::size_t bytes, bool poisoned) {
     Memory& m = memory();
     const std::size_t size = (bytes + 255) / 256 * 256 + gap;
     if (m.arena == nullptr || bytes > arena_bytes || static_cast<std::size_t>(m.arena + arena_bytes - m.next) < size) return nullptr;
@@ -239,7 +239,7 @@ void* allocate_device(std::size_t bytes) {
     std::byte* at = m.next;
     m.next += size;
     m.live[at].bytes = bytes;
-    if (bytes < (std::size_t{256} << 20)) std::memset(at, poison, bytes);  // larger ones are reserved only, by the accounting tests
+    if (poisoned) std::memset(at, poison, bytes);
     return at;
 }
 

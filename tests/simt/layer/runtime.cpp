@@ -164,7 +164,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) { return stream != nullptr && stream->capture != nullptr ? refuse("synchronising a stream that is being captured") : cudaSuccess; }
 cudaError_t cudaMalloc(void** memory, std::size_t bytes) {
-    *memory = simt::allocate_device(bytes);
+    *memory = simt::allocate_device(bytes, !runtime().record_only);
     return *memory != nullptr ? cudaSuccess : refuse("out of memory", cudaErrorMemoryAllocation);
 }
 cudaError_t cudaMallocAsync(void** memory, std::size_t bytes, cudaStream_t stream) {

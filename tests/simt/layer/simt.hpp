@@ -61,7 +61,7 @@ std::uint64_t atomic(void* at, std::size_t size, const std::function<std::uint64
 
 // ---- Memory ----
 
-void* allocate_device(std::size_t bytes);  // poisoned; null where too much
+void* allocate_device(std::size_t bytes, bool poisoned);  // null where too much
 bool free_device(void* memory);            // false where it is none
 // Whether [at, at + bytes) lies inside one device allocation.
 bool is_device(const void* at, std::size_t bytes);
