@@ -105,6 +105,47 @@ TEST_CASE("attention of many new tokens equals its reference") {
     check(device, {.heads = 1, .window = 130}, 150, 20, 1e-5);
 }
 
+TEST_CASE("attention of many new tokens on tensor cores equals its reference") {
+    Cuda device;
+    under_every_schedule([&] {
+        check(device, {.heads = 2, .kv_heads = 1, .head_dim = 64, .window = 40}, 150, 70, 2e-2);
+        check(device, {.heads = 1, .head_dim = 96}, 66, 66, 2e-2);
+    });
+    for (const std::size_t head_dim : {32u, 64u, 80u, 96u, 128u}) check(device, {.heads = 2, .head_dim = head_dim}, 80, 17, 2e-2);
+    for (const std::size_t total : {2u, 15u, 16u, 17u, 63u, 64u, 65u, 128u, 129u}) check(device, {.heads = 1}, total, total, 2e-2);
+    for (const std::size_t window : {1u, 15u, 16u, 17u, 63u, 64u, 65u, 66u, 79u, 80u, 81u}) check(device, {.heads = 1, .window = window}, 150, 100, 2e-2);
+}
+
+TEST_CASE("attention in both directions equals its reference") {
+    for (const auto precision : {CudaPrecision::f32, CudaPrecision::bf16}) {
+        Cuda device({.precision = precision});
+        for (const std::size_t d : {32u, 64u, 24u}) {
+            const std::size_t heads = 2, width = 3 * heads * d;
+            const std::vector<std::size_t> lengths = {1, 17, 70, 3};
+            std::vector<Segment> segments;
+            std::size_t rows = 0;
+            for (const std::size_t length : lengths) segments.push_back({.row_begin = rows, .row_count = length}), rows += length;
+            const std::vector<float> qkv = random_floats(rows * width, d);
+            std::vector<float> expected(rows * heads * d);
+            const AttentionShape shape{.n_heads = heads, .n_kv_heads = heads, .head_dim = d, .scale = 1 / std::sqrt(static_cast<float>(d))};
+            for (const Segment& s : segments)
+                for (std::size_t head = 0; head < heads; ++head) {
+                    std::vector<float> keys, values;
+                    for (std::size_t t = 0; t < s.row_count; ++t) {
+                        const float* row = qkv.data() + (s.row_begin + t) * width;
+                        keys.insert(keys.end(), row + (heads + head) * d, row + (heads + head + 1) * d), values.insert(values.end(), row + (2 * heads + head) * d, row + (2 * heads + head + 1) * d);
+                    }
+                    for (std::size_t t = 0; t < s.row_count; ++t)
+                        reference::attend(qkv.data() + (s.row_begin + t) * width + head * d, keys.data(), values.data(), s.row_count, d, shape.scale, expected.data() + ((s.row_begin + t) * heads + head) * d);
+                }
+            const CudaBuffer on_device = to_device(device, qkv);
+            CudaBuffer out(expected.size());
+            attention(device, on_device.data(), shape, segments, out.data());
+            CHECK(largest_difference(from_device(device, out.data(), expected.size()), expected) <= (precision == CudaPrecision::f32 ? 1e-5 : 2e-2));
+        }
+    }
+}
+
 TEST_CASE("sequences of a batch do not see one another, and give what each gives alone") {
     Cuda device;
     const Case c{.heads = 2, .kv_heads = 1, .head_dim = 64};

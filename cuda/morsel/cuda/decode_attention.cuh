@@ -233,19 +233,6 @@ __global__ void __launch_bounds__(128) decode_attention(const DecodeAttention a)
 
 namespace detail {
 
-// Calls f.operator()<D>() for a head size that the fast kernels have; false for another.
-template <class F>
-bool with_head_dim(std::size_t head_dim, F&& f) {
-    switch (head_dim) {
-        case 32: return f.template operator()<32>(), true;
-        case 64: return f.template operator()<64>(), true;
-        case 80: return f.template operator()<80>(), true;
-        case 96: return f.template operator()<96>(), true;
-        case 128: return f.template operator()<128>(), true;
-        default: return false;
-    }
-}
-
 // Query heads a block takes together: as many of those that share a key-value head as leave room in registers.
 template <int D>
 constexpr unsigned decode_group(unsigned per_kv) {

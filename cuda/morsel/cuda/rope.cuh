@@ -175,15 +175,29 @@ inline kernels::Heads heads_of(const AttentionShape& shape) {
             shape.q_norm, shape.k_norm};
 }
 
-// Calls f(table) for at most most_segments of the segments at a time.
+// Calls f.operator()<D>() for a head size that the fast kernels have; false for another.
 template <class F>
-void each_segment_table(Cuda& device, std::span<const Segment> segments, const KvCache<Cuda>& cache, std::size_t layer, F&& f) {
+bool with_head_dim(std::size_t head_dim, F&& f) {
+    switch (head_dim) {
+        case 32: return f.template operator()<32>(), true;
+        case 64: return f.template operator()<64>(), true;
+        case 80: return f.template operator()<80>(), true;
+        case 96: return f.template operator()<96>(), true;
+        case 128: return f.template operator()<128>(), true;
+        default: return false;
+    }
+}
+
+// Calls f(table) for at most most_segments of the segments at a time. cache: null where there is none.
+template <class F>
+void each_segment_table(Cuda& device, std::span<const Segment> segments, const KvCache<Cuda>* cache, std::size_t layer, F&& f) {
     for (std::size_t begin = 0; begin < segments.size(); begin += kernels::most_segments) {
         kernels::SegmentTable table;
         table.step = device.step;
         for (const Segment& s : segments.subspan(begin, std::min<std::size_t>(kernels::most_segments, segments.size() - begin))) {
-            table.segments[table.count++] = {static_cast<unsigned>(s.row_begin), static_cast<unsigned>(s.row_count), static_cast<unsigned>(s.past),
-                                             static_cast<unsigned>(cache.pages[s.slot].capacity), cache.keys(layer, s.slot), cache.values(layer, s.slot)};
+            kernels::CachedSegment& one = table.segments[table.count++];
+            one.row_begin = static_cast<unsigned>(s.row_begin), one.row_count = static_cast<unsigned>(s.row_count), one.past = static_cast<unsigned>(s.past);
+            if (cache != nullptr) one.capacity = static_cast<unsigned>(cache->pages[s.slot].capacity), one.keys = cache->keys(layer, s.slot), one.values = cache->values(layer, s.slot);
             table.rows += static_cast<unsigned>(s.row_count);
         }
         if (table.rows > 0) f(table);
@@ -202,7 +216,7 @@ inline void rope_and_cache(Cuda& device, float* qkv, const AttentionShape& shape
     }
     const float* cosine_sine = rope.reserve(device, positions);
     const std::size_t heads = shape.n_heads + 2 * shape.n_kv_heads, half = rope.half();
-    detail::each_segment_table(device, segments, cache, layer, [&](const kernels::SegmentTable& table) {
+    detail::each_segment_table(device, segments, &cache, layer, [&](const kernels::SegmentTable& table) {
         const CudaLaunch what{.name = "rope_and_cache", .grid = dim3(table.rows, static_cast<unsigned>((heads + 3) / 4)), .block = dim3(128), .read = table.rows * (shape.qkv_width() + 2 * half) * 4,
                               .written = table.rows * ((shape.n_heads + shape.n_kv_heads) * shape.head_dim * 4 + 2 * shape.n_kv_heads * cache.position_bytes())};
         device.launch(what, cache.type == DType::f32 ? kernels::rope_and_cache<float> : kernels::rope_and_cache<bf16>, qkv, detail::heads_of(shape), table, cosine_sine, static_cast<unsigned>(half));
