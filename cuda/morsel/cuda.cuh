@@ -8,3 +8,4 @@
 #include "morsel/cuda/matrix.cuh"
 #include "morsel/cuda/norm.cuh"
 #include "morsel/cuda/rope.cuh"
+#include "morsel/cuda/sampling.cuh"

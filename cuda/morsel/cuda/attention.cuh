@@ -26,7 +26,7 @@ inline void attention(Cuda& device, const float* qkv, const AttentionShape& shap
 // rope_and_cache and attention in one.
 inline void attend(Cuda& device, float* qkv, const AttentionShape& shape, const RopeTable<Cuda>& rope, std::span<const Segment> segments, KvCache<Cuda>& cache, std::size_t layer, float* out) {
     const bool decoding = std::all_of(segments.begin(), segments.end(), [](const Segment& s) { return s.row_count == 1; });
-    if (decoding && detail::with_head_dim(shape.head_dim, []<int>() {})) {
+    if (decoding && detail::has_fast_attention(shape.head_dim)) {
         std::size_t positions = 1;
         for (const Segment& s : segments) {
             cache.reserve(device, s.slot, s.past + 1);

@@ -175,6 +175,8 @@ inline kernels::Heads heads_of(const AttentionShape& shape) {
             shape.q_norm, shape.k_norm};
 }
 
+inline bool has_fast_attention(std::size_t head_dim) { return head_dim == 32 || head_dim == 64 || head_dim == 80 || head_dim == 96 || head_dim == 128; }
+
 // Calls f.operator()<D>() for a head size that the fast kernels have; false for another.
 template <class F>
 bool with_head_dim(std::size_t head_dim, F&& f) {

@@ -216,7 +216,7 @@ __device__ inline void keep_probable(SamplingSpace& space, float* x, unsigned co
 // One block a sequence. logits [sequences, stride], of which [count] may be chosen; changed where not InShared. history [sequences,
 // capacity]: prompt and tokens so far, the new one is appended. steps [sequences].
 template <bool InShared>
-__global__ void __launch_bounds__(1024) sample(float* logits, unsigned stride, unsigned count, const Sampling s, TokenId* history, unsigned capacity, CudaStep* steps) {
+__global__ void __launch_bounds__(1024) sample(float* logits, unsigned stride, unsigned count, const __grid_constant__ Sampling s, TokenId* history, unsigned capacity, CudaStep* steps) {
     __shared__ SamplingSpace space;
     __shared__ CudaStep step;
     unsigned* seen = ptx::dynamic_shared<unsigned>();  // [(count + 31) / 32], then the logits where InShared
