@@ -60,8 +60,8 @@ TEST_CASE("deep nesting is refused without using the stack") {
         CHECK_FALSE(scans(std::string(depth, '[') + std::string(depth, ']')));
     }
     CHECK(message(std::string(100, '[') + std::string(100, ']')) == "");
-    CHECK(scans(std::string(64, '[') + std::string(64, ']')));
-    CHECK_FALSE(scans(std::string(65, '[') + std::string(65, ']')));
+    CHECK(scans(std::string(128, '[') + std::string(128, ']')));
+    CHECK_FALSE(scans(std::string(129, '[') + std::string(129, ']')));
 }
 
 TEST_CASE("UTF-8 is checked strictly") {

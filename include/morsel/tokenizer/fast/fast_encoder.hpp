@@ -125,6 +125,7 @@ class FastEncoder {
             pairs = std::make_shared<TokenPairs>(model->vocabulary.size());
             std::string bytes;
             model->vocabulary.for_each([&](std::string_view token, TokenId) {
+                if (!has_high_bytes(token)) return;
                 bytes.clear();
                 for (std::size_t i = 0; i < token.size();) {
                     const int byte = character_to_byte(unicode::next_code_point(token, i));
@@ -138,6 +139,16 @@ class FastEncoder {
         if (known->prefix_space) space_before_ = SpaceBefore::unless_there;
         kind_ = Kind::byte_level;
         return true;
+    }
+
+    // Whether a token stands for bytes above 0x7F; pieces are cut only between characters of several bytes.
+    static bool has_high_bytes(std::string_view token) noexcept {
+        for (std::size_t i = 0; i < token.size(); ++i) {
+            const auto byte = static_cast<unsigned char>(token[i]);
+            // U+0100 … U+0121 (C4 80 … C4 A1) stand for control characters and the space.
+            if (byte >= 0xC0 && (byte != 0xC4 || i + 1 == token.size() || static_cast<unsigned char>(token[i + 1]) > 0xA1)) return true;
+        }
+        return false;
     }
 
     static std::optional<TokenId> whole_word(const Bpe& model, std::string_view word) {
