@@ -8,7 +8,7 @@
 
 #include "morsel/formats/json.hpp"
 #include "morsel/formats/safetensors.hpp"
-#include "morsel/models/llama.hpp"
+#include "morsel/pipeline/load_decoder.hpp"
 #include "support/catch.hpp"
 #include "support/tensors.hpp"
 
@@ -30,8 +30,8 @@ inline void check_row(const std::string& what, const std::vector<float>& got, co
 }
 
 template <class D, class Tolerance>
-void check_cases(const std::filesystem::path& directory, D& device, const Llama<D>& model, Tolerance tolerance) {
-    const LlamaConfig& c = model.config;
+void check_cases(const std::filesystem::path& directory, D& device, const Decoder<D>& model, Tolerance tolerance) {
+    const std::size_t vocab_size = model.vocab_size(), hidden_size = model.hidden_size();
     std::size_t cases = 0;
     for (const auto& entry : std::filesystem::directory_iterator(directory / "cases")) {
         const std::string name = entry.path().filename().string();
@@ -45,7 +45,7 @@ void check_cases(const std::filesystem::path& directory, D& device, const Llama<
         const std::size_t batch = ids_view.shape[0], length = ids_view.shape[1];
         std::vector<std::int64_t> mask(ids.size(), 1);
         if (inputs.find("attention_mask") != nullptr) mask = elements<std::int64_t>(inputs.at("attention_mask"));
-        LlamaState<D> state = make_llama_state(device, model, batch);
+        DecoderState<D> state = make_decoder_state(device, model, batch);
         for (std::size_t row = 0; row < batch; ++row) {
             std::vector<TokenId> tokens;
             std::vector<std::size_t> columns;
@@ -53,29 +53,29 @@ void check_cases(const std::filesystem::path& directory, D& device, const Llama<
                 if (mask[row * length + i] != 0) tokens.push_back(static_cast<TokenId>(ids[row * length + i])), columns.push_back(i);
             std::size_t seen = 0;
             const float* hidden = forward(device, model, state, row, tokens, [&](std::size_t layer, const float* values) {
-                std::vector<float> got(tokens.size() * c.hidden_size);
+                std::vector<float> got(tokens.size() * hidden_size);
                 download(device, values, got);
                 const auto want = elements<float>(expected.at("hidden_states." + std::to_string(layer)));
-                check_row("hidden_states." + std::to_string(layer), got, want, columns, row, length, c.hidden_size, tolerance(want));
+                check_row("hidden_states." + std::to_string(layer), got, want, columns, row, length, hidden_size, tolerance(want));
                 ++seen;
             });
-            CHECK(seen == c.num_hidden_layers + 1);
-            typename D::Buffer out = allocate(device, tokens.size() * c.vocab_size);
+            CHECK(seen == model.num_layers() + 1);
+            typename D::Buffer out = allocate(device, tokens.size() * vocab_size);
             logits(device, model, hidden, tokens.size(), out.data());
-            std::vector<float> got(tokens.size() * c.vocab_size);
+            std::vector<float> got(tokens.size() * vocab_size);
             download(device, out.data(), got);
             const auto want = elements<float>(expected.at("logits"));
-            check_row("logits", got, want, columns, row, length, c.vocab_size, tolerance(want));
+            check_row("logits", got, want, columns, row, length, vocab_size, tolerance(want));
         }
     }
     CHECK(cases >= 1);
 }
 
 template <class D, class Tolerance>
-void check_generation(const std::filesystem::path& directory, D& device, const Llama<D>& model, Tolerance tolerance) {
+void check_generation(const std::filesystem::path& directory, D& device, const Decoder<D>& model, Tolerance tolerance) {
     const Json generate = parse_json_file(directory / "generate.json");
     const SafetensorsFile expected(directory / "generate.safetensors");
-    const std::size_t vocab = model.config.vocab_size;
+    const std::size_t vocab = model.vocab_size();
     typename D::Buffer out = allocate(device, vocab);
     std::vector<float> got(vocab);
     std::size_t run = 0;
@@ -84,11 +84,11 @@ void check_generation(const std::filesystem::path& directory, D& device, const L
         const auto greedy = one.at("greedy_ids").get<std::vector<TokenId>>();
         const auto want = elements<float>(expected.at("step_logits." + std::to_string(run++)));
         REQUIRE(want.size() == greedy.size() * vocab);
-        LlamaState<D> state = make_llama_state(device, model);
+        DecoderState<D> state = make_decoder_state(device, model);
         std::vector<TokenId> input = one.at("prompt_ids").get<std::vector<TokenId>>();
         for (std::size_t step = 0; step < greedy.size(); ++step) {
             const float* hidden = forward(device, model, state, 0, input);
-            logits(device, model, hidden + (input.size() - 1) * model.config.hidden_size, 1, out.data());
+            logits(device, model, hidden + (input.size() - 1) * model.hidden_size(), 1, out.data());
             download(device, out.data(), got);
             const std::vector<float> expected_step(want.begin() + std::ptrdiff_t(step * vocab), want.begin() + std::ptrdiff_t((step + 1) * vocab));
             INFO("step " << step);
