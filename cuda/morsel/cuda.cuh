@@ -4,6 +4,8 @@
 #include "morsel/cuda/argmax.cuh"
 #include "morsel/cuda/attention.cuh"
 #include "morsel/cuda/device.cuh"
+#include "morsel/cuda/disentangled_attention.cuh"
+#include "morsel/cuda/embedding.cuh"
 #include "morsel/cuda/linear.cuh"
 #include "morsel/cuda/matrix.cuh"
 #include "morsel/cuda/norm.cuh"

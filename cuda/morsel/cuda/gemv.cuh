@@ -5,7 +5,9 @@
 // The RMSNorm before a product costs no kernel: every block sums the squares of x (12 KB, from L2) and stages x · gain in shared memory;
 // the scale is applied to the sum, which is linear in it.
 #pragma once
+#include "morsel/cuda/block.cuh"
 #include "morsel/cuda/matrix.cuh"
+#include "morsel/cuda/vector16.cuh"
 
 namespace morsel {
 

@@ -1,12 +1,10 @@
 // A weight matrix on the GPU: rows as stored (f32, bf16 or f16), each padded with zeros to a multiple of 16 bytes, so that a lane reads
-// 16 bytes at a time; and the lookup of its rows. Made once at load, in pieces through pinned memory.
+// 16 bytes at a time. Made once at load, in pieces through pinned memory.
 #pragma once
 #include <memory>
 #include <vector>
 
-#include "morsel/cuda/block.cuh"
 #include "morsel/cuda/device.cuh"
-#include "morsel/cuda/vector16.cuh"
 
 namespace morsel {
 
@@ -87,25 +85,6 @@ inline CudaMatrix prepare_matrix(Cuda& device, const TensorView& view) {
     return prepare_matrix(device, std::span(&part, 1));
 }
 
-namespace kernels {
-
-// One block a token: out[i] = table[ids[i]]. `step` gives the one token where it is not null.
-template <DType Type>
-__global__ void embed(const std::uint8_t* table, std::size_t row_bytes, const TokenId* ids, const CudaStep* step, unsigned width, float* out) {
-    using W = Vector16<Type>;
-    ptx::wait_for_previous_kernels();
-    const TokenId id = step != nullptr ? step->token : ids[blockIdx.x];
-    const std::uint8_t* row = table + id * row_bytes;
-    for (unsigned i = threadIdx.x * W::count; i < width; i += blockDim.x * W::count) {
-        float values[W::count];
-        W::widen(ptx::load_stream(row + i * (16 / W::count)), values);
-        for (int j = 0; j < W::count; ++j)
-            if (i + static_cast<unsigned>(j) < width) out[std::size_t{blockIdx.x} * width + i + static_cast<unsigned>(j)] = values[j];
-    }
-}
-
-}  // namespace kernels
-
 namespace detail {
 
 // Calls f.operator()<Type>() for the type of a prepared matrix.
@@ -118,24 +97,6 @@ void with_weight_type(DType type, F&& f) {
     }
 }
 
-// The ids in device memory, valid until the next call.
-inline const TokenId* upload_ids(Cuda& device, std::span<const TokenId> ids) {
-    auto* to = reinterpret_cast<TokenId*>(device.scratch(scratch_ids, ids.size_bytes()));
-    check_cuda(cudaMemcpyAsync(to, ids.data(), ids.size_bytes(), cudaMemcpyHostToDevice, device.stream()), "embed");
-    return to;
-}
-
 }  // namespace detail
-
-// out [ids.size(), in_features]: rows of the table. Every id must be below out_features.
-inline void embed(Cuda& device, const CudaMatrix& table, std::span<const TokenId> ids, float* out) {
-    if (ids.empty()) return;
-    const TokenId* uploaded = device.step == nullptr ? detail::upload_ids(device, ids) : nullptr;
-    const auto rows = static_cast<unsigned>(ids.size());
-    detail::with_weight_type(table.type, [&]<DType Type>() {
-        device.launch({.name = "embed", .grid = dim3(rows), .block = dim3(128), .read = rows * (table.row_bytes + 4), .written = rows * table.in_features * 4},
-                      kernels::embed<Type>, table.data.get(), table.row_bytes, uploaded, device.step, static_cast<unsigned>(table.in_features), out);
-    });
-}
 
 }  // namespace morsel

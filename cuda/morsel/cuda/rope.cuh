@@ -26,7 +26,7 @@ struct RopeTable<Cuda> {
     // The table with at least that many positions, [positions][2][half()].
     const float* reserve(Cuda& device, std::size_t positions) const {
         Table& t = *table;
-        if (positions > t.positions) {
+        if (half() > 0 && positions > t.positions) {
             t.positions = std::max(positions, t.positions * 2);
             std::vector<float> values(t.positions * 2 * half());
             for (std::size_t position = 0; position < t.positions; ++position)
