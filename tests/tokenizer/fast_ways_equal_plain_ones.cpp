@@ -88,6 +88,8 @@ TEST_CASE("ids alone equal those of encodings across chunks") {
                 if (random() % 8 == 0)
                     for (std::size_t n = random() % 1500; n > 0; --n) text += random() % 3 == 0 ? "中" : "文";
                 if (random() % 8 == 0) text += std::string(random() % 9000, "ax 1\n-"[random() % 6]);
+                if (random() % 8 == 0)  // one word of many tokens, merged in blocks
+                    for (std::size_t n = random() % 12000; n > 0; --n) text += "etaoinab"[random() % 8];
             }
             const auto expected = tokenizer.encode(text).ids;
             INFO(path.string() << ": " << text);

@@ -7,6 +7,7 @@
 // The plain pipeline in tokenizer.hpp is the reference; tests hold the two equal. A tokenizer of another kind has no fast encoder.
 #pragma once
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -17,6 +18,7 @@
 #include <variant>
 #include <vector>
 
+#include "morsel/tokenizer/fast/bert_words.hpp"
 #include "morsel/tokenizer/fast/byte_pair_merger.hpp"
 #include "morsel/tokenizer/fast/unit_cutter.hpp"
 #include "morsel/tokenizer/fast/workspace.hpp"
@@ -66,10 +68,11 @@ class FastEncoder {
             case Kind::byte_level:
                 return encode_by(section, workspace, [&](std::string_view word, std::vector<TokenId>& ids) { encode_bytes(std::get<Bpe>(parts.model), word, workspace.merge, ids); });
             case Kind::spaced:
+                return encode_by(section, workspace, [&](std::string_view unit, std::vector<TokenId>& ids) { encode_spaced(std::get<Bpe>(parts.model), unit, workspace.merge, ids); });
+            case Kind::plain:
                 return encode_by(section, workspace, [&](std::string_view unit, std::vector<TokenId>& ids) {
-                    for (const ModelToken& token : encode_spaced(std::get<Bpe>(parts.model), unit)) ids.push_back(token.id);
+                    if (!bert_ || !bert_->encode(unit, workspace.word, [&](TokenId id, std::size_t, std::size_t) { ids.push_back(id); })) plain(unit, ids);
                 });
-            case Kind::plain: return encode_by(section, workspace, plain);
         }
         return false;
     }
@@ -95,7 +98,12 @@ class FastEncoder {
             case Kind::spaced:
                 done = place_by(section, origin, workspace, [&](std::string_view unit, std::vector<PlacedToken>& tokens) { place_spaced(std::get<Bpe>(parts.model), unit, tokens); });
                 break;
-            case Kind::plain: done = place_by(section, origin, workspace, plain); break;
+            case Kind::plain:
+                done = place_by(section, origin, workspace, [&](std::string_view unit, std::vector<PlacedToken>& tokens) {
+                    const auto put = [&](TokenId id, std::size_t from, std::size_t to) { tokens.push_back({id, static_cast<std::uint32_t>(from), static_cast<std::uint32_t>(to)}); };
+                    if (!bert_ || !bert_->encode(unit, workspace.word, put)) plain(unit, tokens);
+                });
+                break;
         }
         // The space that was put in front stands for the first character.
         for (std::size_t i = first; done && spaced && i < workspace.placed.ids.size() && workspace.placed.spans.data()[i].begin == static_cast<std::uint32_t>(origin); ++i) {
@@ -163,22 +171,32 @@ class FastEncoder {
         }
     }
 
-    // One unit of spaced BPE; the tokens' places are those in the unit with its spaces as U+2581.
-    static ModelTokens encode_spaced(const Bpe& model, std::string_view unit) {
-        std::string marked;
-        for (const char c : unit) c == ' ' ? marked += "\u2581" : marked += c;
-        ModelTokens tokens;
-        tokenize(model, marked, tokens);
-        return tokens;
+    // One unit of spaced BPE, whose spaces are U+2581 in the vocabulary. A character that is no token is its bytes.
+    void encode_spaced(const Bpe& model, std::string_view unit, MergeSpace& space, std::vector<TokenId>& ids) const {
+        std::vector<TokenId>& symbols = space.characters;
+        symbols.clear();
+        for (std::size_t i = 0; i < unit.size();) {
+            const std::size_t size = unicode::decode(unit, i).size;
+            if (size == 1) symbols.push_back(ascii_ids_[static_cast<unsigned char>(unit[i])]);
+            else if (const auto id = model.vocabulary.id(unit.substr(i, size))) symbols.push_back(*id);
+            else for (const char byte : unit.substr(i, size)) symbols.push_back(*model.byte_tokens[static_cast<unsigned char>(byte)]);
+            i += size;
+        }
+        pairs_.merge(
+            symbols.size(), [&](std::size_t i) { return symbols[i]; }, [&](std::size_t i) { return pairs_.rank(symbols[i], symbols[i + 1]); }, space, ids);
     }
     static void place_spaced(const Bpe& model, std::string_view unit, std::vector<PlacedToken>& tokens) {
-        std::vector<PlacedToken> characters;  // [bytes of the marked unit] the character that each belongs to
+        std::string marked;                   // the unit as the model knows it
+        std::vector<PlacedToken> characters;  // [bytes of marked] the character that each belongs to
         for (std::size_t i = 0; i < unit.size();) {
             const std::size_t begin = i, size = unicode::decode(unit, i).size;
             i += size;
-            characters.insert(characters.end(), unit[begin] == ' ' ? 3 : size, {0, static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(i)});
+            marked += unit[begin] == ' ' ? std::string_view("\u2581") : unit.substr(begin, size);
+            characters.resize(marked.size(), {0, static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(i)});
         }
-        for (const ModelToken& token : encode_spaced(model, unit)) tokens.push_back({token.id, characters[token.begin].begin, characters[token.end - 1].end});
+        ModelTokens found;
+        tokenize(model, marked, found);
+        for (const ModelToken& token : found) tokens.push_back({token.id, characters[token.begin].begin, characters[token.end - 1].end});
     }
 
     // ByteLevel, Split by a known pattern and then ByteLevel, or Digits and then ByteLevel; in front of them nothing or NFC and its kin.
@@ -273,7 +291,13 @@ class FastEncoder {
             if (token.size() > 6 && token.find("<0x") != token.npos) bytes_merge = true;
             pairs->add(token);
         });
-        if (bytes_merge) return false;
+        auto merger = PairMerger::create(*model);
+        if (bytes_merge || !merger) return false;
+        pairs_ = std::move(*merger);
+        for (std::size_t c = 0; c < ascii_ids_.size(); ++c) {
+            const char character = static_cast<char>(c);
+            ascii_ids_[c] = c == ' ' ? *model->vocabulary.id("\u2581") : model->vocabulary.id({&character, 1}).value_or(*model->byte_tokens[c]);
+        }
         cutter_ = PieceCutter(CutRule{{}, std::move(pairs)}, &cut_units<detail::SpacedUnits>);
         kind_ = Kind::spaced;
         return true;
@@ -296,6 +320,7 @@ class FastEncoder {
             const auto* bert = std::get_if<BertNormalizer>(&parts.normalizer->steps[0]);
             if (bert == nullptr || !bert->handle_chinese_chars) return false;
             cutter_ = PieceCutter(CutRule{}, &cut_units<detail::BertUnits>);
+            bert_ = BertWords::create(parts.model, *bert);
             return true;
         }
         if (parts.normalizer && !std::all_of(parts.normalizer->steps.begin(), parts.normalizer->steps.end(), [](const auto& step) { return stays_within_units(step); })) return false;
@@ -326,7 +351,10 @@ class FastEncoder {
     bool normalize_first_ = false;
     bool can_place_ = false;  // tell offsets too
     PieceCutter cutter_;
-    BytePairMerger merger_;
+    BytePairMerger merger_;               // byte_level
+    PairMerger pairs_;                    // spaced
+    std::array<TokenId, 128> ascii_ids_;  // spaced
+    std::optional<BertWords> bert_;       // plain, for most words of BERT
     WorkspacePool pool_;
 };
 

@@ -30,6 +30,7 @@ struct Workspace {
     std::vector<PlacedToken> word_tokens;
     MergeSpace merge;
     std::string text;  // a section with something put before it
+    std::string word;  // a word in lower case
 
     // Gives back what an unusually long text has needed.
     void trim() {
@@ -38,8 +39,9 @@ struct Workspace {
         if (placed.ids.capacity() > usual) placed = {};
         if (word_tokens.capacity() > usual) word_tokens = {};
         if (word_ids.capacity() > usual) word_ids = {};
-        if (merge.symbols.capacity() > usual || merge.candidates.capacity() > usual) merge = {};
+        if (merge.symbols.capacity() > usual || merge.candidates.capacity() > usual || merge.characters.capacity() > usual) merge = {};
         if (text.capacity() > usual) text = {};
+        if (word.capacity() > usual) word = {};
     }
 };
 
