@@ -36,13 +36,14 @@ int main(int argc, char** argv) try {
     ThreadPool pool(static_cast<unsigned>(std::stoul(flags["--threads"])));
     const std::vector<std::filesystem::path> files{flags["--file"]};
     const PreTokenizer pre_tokenizer = bpe ? PreTokenizer{{ByteLevelPreTokenizer{false}}} : PreTokenizer{{BertPreTokenizer{}}};
-    const WordCounts counts = count_files(files, {{}, pre_tokenizer}, pool);
+    WordCounts counts = count_files(files, {{}, pre_tokenizer}, pool);
     const double counting = since(start);
+    const std::size_t distinct = counts.size();
     const auto merging_start = Clock::now();
     const std::size_t vocab_size = std::stoul(flags["--vocab-size"]);
     LearnedBpe learned;
     LearnedWordPiece pieces;
-    if (bpe) learned = train_bpe(counts, {.vocab_size = vocab_size});
+    if (bpe) learned = train_bpe(std::move(counts), {.vocab_size = vocab_size});
     else
         pieces = train_wordpiece(counts, {.objective = objective == "ratio" ? WordPieceObjective::ratio : objective == "count" ? WordPieceObjective::count : WordPieceObjective::log_likelihood,
                                           .vocab_size = vocab_size,
@@ -52,7 +53,7 @@ int main(int argc, char** argv) try {
     rusage usage{};
     getrusage(RUSAGE_SELF, &usage);
     std::printf("{\"tool\": \"morsel\", \"algorithm\": \"%s\", \"seconds\": %.3f, \"counting_s\": %.3f, \"merging_s\": %.3f, \"words\": %zu, \"tokens\": %zu, \"merges\": %zu, \"ties\": %zu, \"peak_rss_mb\": %.1f}\n",
-                algorithm.c_str(), since(start), counting, merging, counts.size(), learned.tokens.size() + pieces.tokens.size(),
+                algorithm.c_str(), since(start), counting, merging, distinct, learned.tokens.size() + pieces.tokens.size(),
                 learned.merges.size() + pieces.merges.size(), learned.ties, static_cast<double>(usage.ru_maxrss) / 1024);
     return 0;
 } catch (const std::exception& e) {

@@ -28,14 +28,14 @@ class LikelihoodQueue {
     // Pairs of fewer occurrences than `least` are no candidates.
     LikelihoodQueue(TokenStatistics& statistics, std::int64_t least) : statistics_(statistics), least_(least) {
         add_tokens();
-        for (std::uint32_t pair = 0; pair < statistics_.index.keys.size(); ++pair)
-            if (statistics_.index.counts[pair] >= least_) place(pair);
+        for (std::uint32_t pair = 0; pair < statistics_.index.size(); ++pair)
+            if (statistics_.index.count(pair) >= least_) place(pair);
     }
 
     // The pair that gains most; of equals the more frequent, then the one of smaller ids. Nothing where no merge gains.
     std::optional<std::uint32_t> best() {
         for (const std::uint32_t pair : std::exchange(runs_, {}))
-            if (bounds_[pair].level != Level::out && statistics_.index.counts[pair] >= least_) place(pair);
+            if (bounds_[pair].level != Level::out && statistics_.index.count(pair) >= least_) place(pair);
         std::optional<std::uint32_t> best;
         LikelihoodScore most;
         seen_.clear();
@@ -65,7 +65,7 @@ class LikelihoodQueue {
         std::sort(risen.begin(), risen.end());
         risen.erase(std::unique(risen.begin(), risen.end()), risen.end());
         for (const std::uint32_t pair : risen)
-            if (statistics_.index.counts[pair] >= least_) place(pair);
+            if (statistics_.index.count(pair) >= least_) place(pair);
         for (const TokenId token : {left, right, id}) {
             compute_again(hot_[token], Level::hot);
             if (statistics_.occurrences[token] >= floors_[token]) continue;
@@ -123,7 +123,7 @@ class LikelihoodQueue {
 
     // Puts a pair where its count now belongs, in or out of the queue.
     void place(std::uint32_t pair) {
-        if (bounds_.size() <= pair) bounds_.resize(statistics_.index.keys.size());
+        if (bounds_.size() <= pair) bounds_.resize(statistics_.index.size());
         const PairOccurrences n = statistics_.of_pair(pair);
         Bound& bound = bounds_[pair];
         if (bound.level != Level::out) remove(pair);
@@ -159,7 +159,7 @@ class LikelihoodQueue {
     // True where the bound of the best pair of a group is its gain; else makes the bound better, which may move the pair.
     bool refresh(std::uint32_t pair) {
         Bound& bound = bounds_[pair];
-        const std::int64_t count = statistics_.index.counts[pair];
+        const std::int64_t count = statistics_.index.count(pair);
         if (count < least_) return remove(pair), bound.level = Level::out, false;
         if (count != bound.places) return place(pair), false;
         if (bound.level == Level::hot) return true;
@@ -174,7 +174,7 @@ class LikelihoodQueue {
     }
     // The pairs of a token that are still at that level; the others leave the list.
     void compute_again(std::vector<std::uint32_t>& pairs, Level level) {
-        std::erase_if(pairs, [&](std::uint32_t pair) { return bounds_[pair].level != level || statistics_.index.counts[pair] < least_; });
+        std::erase_if(pairs, [&](std::uint32_t pair) { return bounds_[pair].level != level || statistics_.index.count(pair) < least_; });
         for (const std::uint32_t pair : pairs) {
             compute(pair);
             Group& group = groups_[bounds_[pair].group];
@@ -200,7 +200,7 @@ class LikelihoodQueue {
 
     bool goes_before(std::uint32_t p, std::uint32_t q) const {  // of equal gains
         if (bounds_[p].places != bounds_[q].places) return bounds_[p].places > bounds_[q].places;
-        return statistics_.index.keys[p] < statistics_.index.keys[q];
+        return statistics_.index.key(p) < statistics_.index.key(q);
     }
     // Of pairs with equal merges.
     bool is_better(std::uint32_t p, std::uint32_t q) const {

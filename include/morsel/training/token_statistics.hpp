@@ -21,13 +21,13 @@ struct TokenStatistics {
 
     explicit TokenStatistics(TrainingWords of) : words(std::move(of)), occurrences(count_tokens(words, tokens)), symbols(words, index) {}
 
-    TokenId left(std::uint32_t pair) const { return static_cast<TokenId>(index.keys[pair] >> 32); }
-    TokenId right(std::uint32_t pair) const { return static_cast<TokenId>(index.keys[pair]); }
+    TokenId left(std::uint32_t pair) const { return static_cast<TokenId>(index.key(pair) >> 32); }
+    TokenId right(std::uint32_t pair) const { return static_cast<TokenId>(index.key(pair)); }
 
     // What decides about a pair now.
     PairOccurrences of_pair(std::uint32_t pair) {
         const TokenId a = left(pair), b = right(pair);
-        PairOccurrences n{index.counts[pair], occurrences[a], occurrences[b], index.counts[pair], tokens, a == b};
+        PairOccurrences n{index.count(pair), occurrences[a], occurrences[b], index.count(pair), tokens, a == b};
         if (n.same) {
             if (self_merges_.size() <= pair) self_merges_.resize(pair + 1);
             auto& [at, merges] = self_merges_[pair];

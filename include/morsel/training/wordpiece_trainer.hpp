@@ -1,7 +1,7 @@
 // Learns a WordPiece vocabulary by what a merge is worth (pair_score.hpp), as Schuster and Nakajima (2012) tell it: each step takes the
 // pair that raises the corpus's likelihood most. (What others call a WordPiece trainer is BPE with "##": objective `count`.)
 // Of pairs worth the same the more frequent goes first, then the smaller left id, then the smaller right id.
-// best_pair_heap.hpp and likelihood_queue.hpp find the pair; a worth can rise, when a or b of a merged pair get rarer.
+// ratio_queue.hpp, likelihood_queue.hpp and frequent_pairs.hpp find the pair; a worth can rise, when a or b of a merged pair get rarer.
 // Tokens within a word are told apart from those at its beginning by a byte that no text has, so "#" in the text confuses nothing; two
 // tokens that are shown alike become one. train_wordpiece_plain is its reference.
 #pragma once
@@ -15,9 +15,10 @@
 
 #include "morsel/core/error.hpp"
 #include "morsel/core/progress.hpp"
-#include "morsel/training/best_pair_heap.hpp"
 #include "morsel/training/bpe_trainer.hpp"
+#include "morsel/training/frequent_pairs.hpp"
 #include "morsel/training/likelihood_queue.hpp"
+#include "morsel/training/ratio_queue.hpp"
 #include "morsel/training/token_statistics.hpp"
 #include "morsel/training/wordpiece_options.hpp"
 
@@ -49,6 +50,18 @@ inline bool fits(const TrainingWords& words, TokenId x, TokenId y, const std::op
     return !longest || std::size_t{words.lengths[x]} + words.lengths[y] <= std::max<std::size_t>(2, *longest);
 }
 
+// FrequentPairs as the trainer below knows queues.
+struct CountQueue {
+    FrequentPairs pairs;
+
+    CountQueue(const TokenStatistics& statistics, std::int64_t least) : pairs(statistics.index, least) {}
+    std::optional<std::uint32_t> best() {
+        const auto found = pairs.best();
+        return found ? std::optional(found->pair) : std::nullopt;
+    }
+    void update(TokenId, TokenId, TokenId, std::vector<std::uint32_t>& risen) { pairs.add(risen); }
+};
+
 template <class Queue> LearnedWordPiece train_wordpiece_by(const WordCounts& counts, const WordPieceTrainerOptions& options, const ProgressCallback& progress) {
     TokenStatistics statistics(training_words(counts, symbols_for(options), options.min_word_count));
     TrainingWords& words = statistics.words;
@@ -63,7 +76,7 @@ template <class Queue> LearnedWordPiece train_wordpiece_by(const WordCounts& cou
         const std::optional<std::uint32_t> best = queue.best();
         if (!best) break;
         const TokenId left = statistics.left(*best), right = statistics.right(*best);
-        const auto count = static_cast<std::uint64_t>(statistics.index.counts[*best]);
+        const auto count = static_cast<std::uint64_t>(statistics.index.count(*best));
         const TokenId id = words.tokens.id(merged_text(words.tokens[left], words.tokens[right], continuation_mark));
         if (id >= words.lengths.size()) words.lengths.resize(id + 1);
         words.lengths[id] = words.lengths[left] + words.lengths[right];
@@ -86,9 +99,9 @@ template <class Queue> LearnedWordPiece train_wordpiece_by(const WordCounts& cou
 inline LearnedWordPiece train_wordpiece(const WordCounts& counts, const WordPieceTrainerOptions& options, const ProgressCallback& progress = {}) {
     if (counts.size() == 0) throw Error("no words to train on");
     switch (options.objective) {
-        case WordPieceObjective::ratio: return detail::train_wordpiece_by<BestPairHeap<RatioScore>>(counts, options, progress);
+        case WordPieceObjective::ratio: return detail::train_wordpiece_by<RatioQueue>(counts, options, progress);
         case WordPieceObjective::log_likelihood: return detail::train_wordpiece_by<LikelihoodQueue>(counts, options, progress);
-        case WordPieceObjective::count: return detail::train_wordpiece_by<BestPairHeap<CountScore>>(counts, options, progress);
+        case WordPieceObjective::count: return detail::train_wordpiece_by<detail::CountQueue>(counts, options, progress);
     }
     throw Error("unknown objective");
 }
