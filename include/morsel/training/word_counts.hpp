@@ -23,8 +23,9 @@ struct CountedWord {
 
 class WordCounts {
   public:
+    WordCounts() : WordCounts(false) {}
     // bytes: each byte of a word is one symbol, shown by byte-level tokenizers as a character of its own; else words are UTF-8.
-    explicit WordCounts(bool bytes = false) : bytes_(bytes), seed_(HashSeed::random()), short_(1024), long_(256) {}
+    explicit WordCounts(bool bytes) : bytes_(bytes), seed_(HashSeed::random()), short_(1024), long_(256) {}
 
     bool are_bytes() const noexcept { return bytes_; }
     std::size_t size() const noexcept { return short_size_ + long_size_; }  // distinct words
