@@ -10,9 +10,10 @@
 #include <string>
 #include <vector>
 
+#include "morsel/tokenizer/saving/save_tokenizer.hpp"
 #include "morsel/training/bpe_trainer.hpp"
 #include "morsel/training/count_words.hpp"
-#include "morsel/training/save_vocabulary.hpp"
+#include "morsel/training/trained_tokenizer.hpp"
 #include "morsel/training/wordpiece_trainer.hpp"
 
 using namespace morsel;
@@ -49,7 +50,7 @@ int main(int argc, char** argv) try {
                                           .vocab_size = vocab_size,
                                           .min_frequency = std::stoul(flags["--min-frequency"])});
     const double merging = since(merging_start);
-    if (flags.contains("--out")) bpe ? save_bpe(learned, flags["--out"]) : save_vocab_txt(pieces.tokens, flags["--out"]);
+    if (flags.contains("--out")) save_tokenizer(bpe ? bpe_tokenizer(learned, {{}, pre_tokenizer}) : wordpiece_tokenizer(pieces, {{}, pre_tokenizer}), flags["--out"]);
     rusage usage{};
     getrusage(RUSAGE_SELF, &usage);
     std::printf("{\"tool\": \"morsel\", \"algorithm\": \"%s\", \"seconds\": %.3f, \"counting_s\": %.3f, \"merging_s\": %.3f, \"words\": %zu, \"tokens\": %zu, \"merges\": %zu, \"ties\": %zu, \"peak_rss_mb\": %.1f}\n",

@@ -4,7 +4,7 @@
 #include <exception>
 #include <morsel/training/bpe_trainer.hpp>
 #include <morsel/training/count_words.hpp>
-#include <morsel/training/save_vocabulary.hpp>
+#include <morsel/training/trained_tokenizer.hpp>
 #include <string>
 #include <vector>
 

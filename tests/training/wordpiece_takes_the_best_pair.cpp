@@ -1,9 +1,10 @@
 // The WordPiece trainer: worked examples, and equality with counting everything anew for every merge.
 #include <filesystem>
+#include <fstream>
 #include <random>
 
 #include "morsel/training/count_words.hpp"
-#include "morsel/training/save_vocabulary.hpp"
+#include "morsel/training/trained_tokenizer.hpp"
 #include "morsel/training/wordpiece_trainer_plain.hpp"
 #include "support/catch.hpp"
 #include "support/load_tokenizer.hpp"
@@ -162,7 +163,12 @@ TEST_CASE("a corpus of prefixes, stems and suffixes: unhappiness becomes un ##ha
     };
     CHECK(pieces(model) == std::vector<std::string>{"un", "##happi", "##ness"});
     const auto directory = std::filesystem::temp_directory_path() / ("morsel_wordpiece_" + std::to_string(std::random_device{}()));
-    save_vocab_txt(learned.tokens, directory);
+    std::filesystem::create_directories(directory);
+    std::ofstream(directory / "vocab.txt") << [&] {
+        std::string lines;
+        for (const auto& token : learned.tokens) lines += token + "\n";
+        return lines;
+    }();
     const auto tokenizer = morsel_test::load_tokenizer(directory / "vocab.txt");
     CHECK(tokenizer.encode("unhappiness", {.add_special_tokens = false}).tokens == std::vector<std::string>{"un", "##happi", "##ness"});
     std::filesystem::remove_all(directory);

@@ -2,6 +2,7 @@
 // patterns are counted as raw bytes by the cutter of the fast encoder. Where white space ends every word, text is counted by what stands
 // between ASCII spaces, and only distinct stretches are cut further. All others go the plain way.
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -31,11 +32,7 @@ class WordCounter {
     explicit WordCounter(const WordSplitting& splitting) : splitting_(splitting) {
         if (splitting.pre_tokenizer && !splitting.normalizer) bytes_ = byte_level_scanner(*splitting.pre_tokenizer);
         if (bytes_) cutter_ = fast::PieceCutter(bytes_->scanner), space_ = std::make_unique<fast::CutSpace>();
-        if (splitting.pre_tokenizer && !splitting.normalizer && !splitting.pre_tokenizer->steps.empty()) {
-            const auto& first = splitting.pre_tokenizer->steps.front();
-            by_spaces_ = std::holds_alternative<BertPreTokenizer>(first) || std::holds_alternative<WhitespacePreTokenizer>(first) ||
-                         std::holds_alternative<WhitespaceSplitPreTokenizer>(first);
-        }
+        by_spaces_ = splits_at_spaces(splitting);
         counts_ = WordCounts(bytes_.has_value());
     }
 
@@ -60,6 +57,19 @@ class WordCounter {
     }
 
   private:
+    // Whether what lies between two of ' ', \t, \n, \r gives the same words by itself: the pre-tokenizer ends words at white space, and the
+    // normalizer neither changes these characters nor looks beyond them.
+    static bool splits_at_spaces(const WordSplitting& splitting) {
+        if (!splitting.pre_tokenizer || splitting.pre_tokenizer->steps.empty()) return false;
+        const auto& first = splitting.pre_tokenizer->steps.front();
+        if (!std::holds_alternative<BertPreTokenizer>(first) && !std::holds_alternative<WhitespacePreTokenizer>(first) && !std::holds_alternative<WhitespaceSplitPreTokenizer>(first)) return false;
+        if (!splitting.normalizer) return true;
+        return std::all_of(splitting.normalizer->steps.begin(), splitting.normalizer->steps.end(), [](const auto& step) {
+            return std::holds_alternative<UnicodeNormalizer>(step) || std::holds_alternative<BertNormalizer>(step) || std::holds_alternative<LowercaseNormalizer>(step) ||
+                   std::holds_alternative<StripAccentsNormalizer>(step);
+        });
+    }
+
     void add_plain(std::string_view sequence, std::uint64_t times) {
         std::vector<AlignedText> pieces{aligned(sequence)};
         if (splitting_.normalizer) normalize(*splitting_.normalizer, pieces[0]);
@@ -68,7 +78,7 @@ class WordCounter {
     }
 
     void add_stretches(std::string_view sequence, std::uint64_t times) {
-        const auto is_space = [](char c) { return c == ' ' || (c >= '\t' && c <= '\r'); };
+        const auto is_space = [](char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; };
         for (std::size_t i = 0; i < sequence.size(); ++i) {
             const std::size_t begin = i;
             while (i < sequence.size() && !is_space(sequence[i])) ++i;
