@@ -62,7 +62,8 @@ def one(rng, command, files, directory):
         arguments.append("--all-bytes")
     what = dict(options, split=split, normalizer=normalizer, all_bytes=all_bytes, size=len(text))
 
-    reference = Tokenizer(models.BPE())
+    # morsel takes "[UNK]" among the special tokens for the unknown token
+    reference = Tokenizer(models.BPE(unk_token="[UNK]") if "[UNK]" in options.get("special_tokens", []) and split != "byte-level" else models.BPE())
     if NORMALIZERS[normalizer]() is not None:
         reference.normalizer = NORMALIZERS[normalizer]()
     if SPLITS[split]() is not None:

@@ -33,9 +33,12 @@ inline void save_tiktoken(const TokenizerParts& parts, const std::filesystem::pa
     std::unordered_map<char32_t, char> byte_of;
     for (std::size_t byte = 0; byte < 256; ++byte) byte_of[byte_to_character[byte]] = static_cast<char>(byte);
 
+    std::vector<TokenId> added;
+    for (const AddedToken& token : parts.added_tokens.tokens()) added.push_back(token.id);
+    std::sort(added.begin(), added.end());
     std::vector<std::pair<TokenId, std::string>> lines;
     bpe->vocabulary.for_each([&](std::string_view token, TokenId id) {
-        if (parts.added_tokens.find(id) != nullptr) return;
+        if (std::binary_search(added.begin(), added.end(), id)) return;
         std::string bytes;
         for (std::size_t at = 0; at < token.size();) {
             const auto byte = byte_of.find(unicode::next_code_point(token, at));
