@@ -12,6 +12,7 @@
 #include "morsel/core/error.hpp"
 #include "morsel/core/progress.hpp"
 #include "morsel/models/llama_config.hpp"
+#include "morsel/models/observer.hpp"
 #include "morsel/models/weights.hpp"
 #include "morsel/ops/device.hpp"
 
@@ -174,10 +175,6 @@ LlamaState<D> make_llama_state(D& device, const Llama<D>& model, std::size_t seq
     if (c.rope.kind == RopeKind::longrope) state.long_rope = make_rope_table(device, inverse_frequencies(c.rope, c.head_dim, true), c.rope.attention_factor);
     return state;
 }
-
-struct NoObserver {
-    void operator()(std::size_t, const float*) const {}
-};
 
 namespace detail {
 

@@ -13,6 +13,8 @@
 //   void upload(D&, std::span<const float> from, float* to);  download(D&, const float* from, std::span<float> to);
 //   void copy(D&, const float* from, float* to, size_t count);                  both on the device
 //   void embed(D&, const Matrix& table, std::span<const TokenId> ids, float* out);              out [rows, width]
+//   void embed_sum(D&, std::span<const EmbeddingRows<D>> tables, float* out);                      sums of rows of several tables
+//   void gather_rows(D&, const float* x, size_t width, std::span<const int64_t> rows, float* out);  rows of x; zeros where negative
 //   void rms_norm(D&, const float* x, const float* gain, float eps, size_t rows, size_t width, float* out);
 //   void layer_norm(D&, const float* x, const float* gain, const float* bias, float eps, size_t rows, size_t width, float* out);
 //   void linear(D&, const float* x, size_t rows, const Matrix&, const Epilogue&, float* out);   out [rows, out_features]
@@ -20,6 +22,7 @@
 //   RopeTable<D> make_rope_table(D&, span<const float> inverse_frequency, float scaling, size_t positions);
 //   KvCache<D> make_kv_cache(D&, size_t layers, slots, capacity, n_kv_heads, head_dim);        grows as positions are written
 //   void attention(D&, const float* qkv, const AttentionShape&, std::span<const Segment>, const KvCache<D>&, layer, float* out);
+//   void attention(D&, const float* qkv, const AttentionShape&, std::span<const Segment>, float* out);   bidirectional, no cache
 //   TokenId argmax(D&, const float* values, size_t count);                                      the first of the greatest
 #pragma once
 #include <cstddef>
@@ -62,6 +65,13 @@ struct AttentionShape {
     const float* q_norm = nullptr;  // [head_dim] RMSNorm gain of each query head before RoPE (Qwen3), or null
     const float* k_norm = nullptr;  // [head_dim], likewise for keys
     std::size_t qkv_width() const { return (n_heads + 2 * n_kv_heads) * head_dim; }
+};
+
+// One of the tables of an embedding sum, and the row of it that each row of the result takes.
+template <class D>
+struct EmbeddingRows {
+    const typename D::Matrix* table;  // [any, width]
+    std::span<const TokenId> ids;     // [rows], below the table's rows
 };
 
 // Cosines and sines of rotary positions, and the keys and values of earlier tokens: each device specialises them.
