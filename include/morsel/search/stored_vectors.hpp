@@ -133,8 +133,11 @@ template <VectorStorage Storage, std::size_t N>
         for (std::size_t q = 0; q < N; ++q) sum[q][0] = _mm512_fmadd_ps(part, _mm512_maskz_loadu_ps(mask, queries[q] + i), sum[q][0]);
     }
     for (std::size_t q = 0; q < N; ++q) {
-        out[q] = _mm512_reduce_add_ps(_mm512_add_ps(sum[q][0], sum[q][1]));
-        if (Storage == VectorStorage::i8) out[q] *= row_scale(row);
+        alignas(64) float lanes[16];
+        _mm512_store_ps(lanes, _mm512_add_ps(sum[q][0], sum[q][1]));
+        for (std::size_t half = 8; half > 0; half /= 2)
+            for (std::size_t k = 0; k < half; ++k) lanes[k] += lanes[k + half];
+        out[q] = Storage == VectorStorage::i8 ? lanes[0] * row_scale(row) : lanes[0];
     }
 }
 
