@@ -6,7 +6,6 @@
 #include "commands.hpp"
 #include "morsel/formats/safetensors.hpp"
 #include "morsel/formats/safetensors_writer.hpp"
-#include "morsel/models/llama.hpp"
 #include "morsel/ops/cpu.hpp"
 #include "morsel/pipeline/load_decoder.hpp"
 #include "morsel/pipeline/load_encoder.hpp"
@@ -129,27 +128,27 @@ void forward_encoder(Cpu& device, const Encoder<Cpu>& encoder, const Inputs& in,
     }
 }
 
-void forward_decoder(Cpu& device, const LoadedDecoder<Cpu>& decoder, const Inputs& in, Outputs& outputs) {
-    const LlamaConfig& c = decoder.model->config;
+void forward_decoder(Cpu& device, const Decoder<Cpu>& decoder, const Inputs& in, Outputs& outputs) {
+    const std::size_t width = decoder.hidden_size(), vocab_size = decoder.vocab_size();
     std::vector<std::vector<float>*> hidden_states;
-    for (std::size_t i = 0; i <= c.num_hidden_layers; ++i) hidden_states.push_back(&outputs.add("hidden_states." + std::to_string(i), {in.batch, in.length, c.hidden_size}));
-    std::vector<float>& last = outputs.add("last_hidden_state", {in.batch, in.length, c.hidden_size});
-    std::vector<float>& all_logits = outputs.add("logits", {in.batch, in.length, c.vocab_size});
-    LlamaState<Cpu> state = make_llama_state(device, *decoder.model, in.batch);
+    for (std::size_t i = 0; i <= decoder.num_layers(); ++i) hidden_states.push_back(&outputs.add("hidden_states." + std::to_string(i), {in.batch, in.length, width}));
+    std::vector<float>& last = outputs.add("last_hidden_state", {in.batch, in.length, width});
+    std::vector<float>& all_logits = outputs.add("logits", {in.batch, in.length, vocab_size});
+    DecoderState<Cpu> state = make_decoder_state(device, decoder, in.batch);
     for (std::size_t row = 0; row < in.batch; ++row) {
         std::vector<TokenId> tokens;
         std::vector<std::size_t> places;  // of the row's real tokens in the batch
         for (std::size_t at = row * in.length; at < (row + 1) * in.length; ++at) {
             if (in.mask[at] == 0) continue;
-            tokens.push_back(token_id(in, "input_ids", in.ids[at], c.vocab_size));
+            tokens.push_back(token_id(in, "input_ids", in.ids[at], vocab_size));
             places.push_back(at);
         }
         if (tokens.empty()) continue;
-        const float* hidden = forward(device, *decoder.model, state, row, tokens,
-                                      [&](std::size_t layer, const float* values) { scatter(device, values, c.hidden_size, places, *hidden_states[layer]); });
-        CpuBuffer out = allocate(device, tokens.size() * c.vocab_size);
-        logits(device, *decoder.model, hidden, tokens.size(), out.data());
-        scatter(device, out.data(), c.vocab_size, places, all_logits);
+        const float* hidden = forward(device, decoder, state, row, tokens,
+                                      [&](std::size_t layer, const float* values) { scatter(device, values, width, places, *hidden_states[layer]); });
+        CpuBuffer out = allocate(device, tokens.size() * vocab_size);
+        logits(device, decoder, hidden, tokens.size(), out.data());
+        scatter(device, out.data(), vocab_size, places, all_logits);
     }
     last = *hidden_states.back();
 }
@@ -167,11 +166,11 @@ int run_forward(const Arguments& arguments) {
     Cpu device({.threads = arguments.number<unsigned>("--threads").value_or(0)});
     Outputs outputs;
     const std::string model = arguments.text("--model");
-    if (is_encoder_type(model_type(model))) {
+    if (const std::string type = model_type(model); is_encoder_type(type) && type != "gpt2") {
         if (in.positions_given) throw Error("not supported", {.file = in.file, .key = "position_ids", .expected = "none: an encoder's positions follow from its tokens"});
         forward_encoder(device, load_encoder(device, model), in, outputs);
     } else {
-        forward_decoder(device, load_decoder(device, model), in, outputs);
+        forward_decoder(device, *load_decoder(device, model).model, in, outputs);
     }
     outputs.write(arguments.text("--output"));
     return 0;

@@ -77,7 +77,7 @@ Bert<D> load_bert(D& device, const BertConfig& config, const TensorSource& sourc
     }
     weights.require(names);
 
-    detail::WeightLoader<D> load(device, weights, progress, 2 + (c.type_vocab_size > 0) + 4 * c.num_hidden_layers + model.has_pooler + model.has_mlm_head * (1 + !c.tie_word_embeddings));
+    detail::WeightLoader<D> load(device, weights, progress);
     model.word_embeddings = load.matrix("embeddings.word_embeddings.weight", c.vocab_size, width);
     model.position_embeddings = load.matrix("embeddings.position_embeddings.weight", c.max_position_embeddings, width);
     if (c.type_vocab_size > 0) model.token_type_embeddings = load.matrix("embeddings.token_type_embeddings.weight", c.type_vocab_size, width);

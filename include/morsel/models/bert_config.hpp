@@ -93,9 +93,7 @@ inline std::string bert_tensor_name(std::string_view stored) {
                 break;
             }
     }
-    if (name.ends_with("LayerNorm.gamma")) name.replace(name.size() - 5, 5, "weight");
-    if (name.ends_with("LayerNorm.beta")) name.replace(name.size() - 4, 4, "bias");
-    return name;
+    return detail::modern_norm_name(std::move(name));
 }
 
 }  // namespace morsel

@@ -2,6 +2,7 @@
 // x = norm(x + dense(context)), x = norm(x + output(activation(intermediate(x)))), the norm after the sum (post-norm).
 // Weight names are those of BERT checkpoints below "encoder.layer.N."; follows BertLayer of Hugging Face transformers.
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <initializer_list>
 #include <span>
@@ -56,16 +57,20 @@ namespace detail {
 template <class D>
 class WeightLoader {
   public:
-    // `matrices`: how many there will be, for progress.
-    WeightLoader(D& device, WeightReader& weights, const ProgressCallback& progress, std::size_t matrices)
-        : device_(&device), weights_(&weights), progress_(&progress), matrices_(matrices) {}
+    WeightLoader(D& device, WeightReader& weights, const ProgressCallback& progress)
+        : device_(&device), weights_(&weights), progress_(&progress) {
+        for (const std::string& name : weights.source().names()) total_ += weights.source().at(name).bytes.size();
+    }
 
     const TensorView& view(const std::string& name, std::initializer_list<std::uint64_t> shape) { return weights_->take(name, shape); }
 
     typename D::Matrix matrix(std::vector<MatrixPart> parts) {
         typename D::Matrix prepared = prepare_matrix(*device_, std::span<const MatrixPart>(parts));
-        for (const MatrixPart& part : parts) weights_->source().release(part.view);
-        if (*progress_ && !(*progress_)({.phase = "weights", .done = ++done_, .total = matrices_}))
+        for (const MatrixPart& part : parts) {
+            done_ += part.view.bytes.size();
+            weights_->source().release(part.view);
+        }
+        if (*progress_ && !(*progress_)({.phase = "weights", .done = std::min(done_, total_), .total = total_}))
             throw Error("cancelled", {.file = weights_->source().path().string()});
         return prepared;
     }
@@ -92,8 +97,15 @@ class WeightLoader {
     D* device_;
     WeightReader* weights_;
     const ProgressCallback* progress_;
-    std::size_t matrices_ = 0, done_ = 0;
+    std::size_t done_ = 0, total_ = 0;  // bytes of the file
 };
+
+// LayerNorm.gamma and LayerNorm.beta, as the first checkpoints say, under their later names.
+inline std::string modern_norm_name(std::string name) {
+    if (name.ends_with("LayerNorm.gamma")) name.replace(name.size() - 5, 5, "weight");
+    if (name.ends_with("LayerNorm.beta")) name.replace(name.size() - 4, 4, "bias");
+    return name;
+}
 
 // Tensors of every block but those of its self-attention.
 inline std::vector<std::string> block_tensor_names() {

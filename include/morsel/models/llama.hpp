@@ -12,6 +12,7 @@
 #include "morsel/core/error.hpp"
 #include "morsel/core/progress.hpp"
 #include "morsel/models/llama_config.hpp"
+#include "morsel/models/decoder_input.hpp"
 #include "morsel/models/observer.hpp"
 #include "morsel/models/weights.hpp"
 #include "morsel/ops/device.hpp"
@@ -233,11 +234,7 @@ const float* forward(D& device, const Llama<D>& model, LlamaState<D>& state, std
     const LlamaConfig& c = model.config;
     std::vector<TokenId>& tokens = state.tokens.at(sequence);
     const std::size_t past = tokens.size(), total = past + input_ids.size();
-    if (input_ids.empty()) throw Error("no tokens to run", {.key = "input_ids"});
-    if (total > c.max_position_embeddings)
-        throw Error("longer than the model's context", {.key = "input_ids", .expected = "at most " + std::to_string(c.max_position_embeddings) + " tokens", .found = std::to_string(total)});
-    for (const TokenId id : input_ids)
-        if (id >= c.vocab_size) throw Error("token id outside the vocabulary", {.key = "input_ids", .expected = "below " + std::to_string(c.vocab_size), .found = std::to_string(id)});
+    detail::check_decoder_input(input_ids, past, c.vocab_size, c.max_position_embeddings);
 
     tokens.insert(tokens.end(), input_ids.begin(), input_ids.end());
     try {

@@ -2,6 +2,7 @@
 #pragma once
 #include "morsel/ops/cpu/attention.hpp"
 #include "morsel/ops/cpu/device.hpp"
+#include "morsel/ops/cpu/disentangled_attention.hpp"
 #include "morsel/ops/cpu/embedding.hpp"
 #include "morsel/ops/cpu/encoder_attention.hpp"
 #include "morsel/ops/cpu/linear.hpp"

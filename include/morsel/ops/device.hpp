@@ -25,6 +25,8 @@
 //   void attention(D&, const float* qkv, const AttentionShape&, std::span<const Segment>, float* out);   bidirectional, no cache
 //   void pool(D&, const float* x, size_t width, std::span<const PoolRange>, Pooling, float* out, size_t out_stride);   a row a range
 //   void normalize_rows(D&, float* x, size_t rows, size_t width);                              to unit length, in place
+//   void disentangled_attention(D&, const float* qkv, const AttentionShape&, std::span<const Segment>, std::span<const TokenId> positions,
+//                               const PositionTables&, float* out);                            bidirectional, with terms of distance
 //   TokenId argmax(D&, const float* values, size_t count);                                      the first of the greatest
 #pragma once
 #include <cstddef>
@@ -90,6 +92,14 @@ template <class D>
 struct EmbeddingRows {
     const typename D::Matrix* table;  // [any, width]
     std::span<const TokenId> ids;     // [rows], below the table's rows
+};
+
+// What disentangled attention adds for the distance of a query and a key: score = scale · (q·k + q·keys[r] + k·queries[r]), where
+// r = row_of_distance[position of q - position of k + longest - 1].
+struct PositionTables {
+    const float* keys = nullptr;     // [rows, n_heads · head_dim] on the device, or null: no such term
+    const float* queries = nullptr;  // [rows, n_heads · head_dim] on the device, or null
+    std::span<const std::uint32_t> row_of_distance = {};  // [2 longest - 1], longest: slots from a segment's first to its last position
 };
 
 // Cosines and sines of rotary positions, and the keys and values of earlier tokens: each device specialises them.

@@ -14,13 +14,15 @@
 #include "morsel/formats/json.hpp"
 #include "morsel/formats/open_weights.hpp"
 #include "morsel/models/bert.hpp"
+#include "morsel/models/deberta.hpp"
+#include "morsel/models/gpt2.hpp"
 
 namespace morsel {
 
 // One of the encoders. Immutable after load_encoder, so one may be shared by threads that each have their own device and work space.
 template <class D>
 struct Encoder {
-    std::variant<Bert<D>> model;
+    std::variant<Bert<D>, Deberta<D>, Gpt2<D>> model;
 
     std::size_t hidden_size() const {
         return std::visit([](const auto& m) { return m.config.hidden_size; }, model);
@@ -39,7 +41,7 @@ struct Encoder {
 
 // Whether load_encoder knows a config.json's model_type.
 inline bool is_encoder_type(std::string_view model_type) {
-    for (const std::string_view known : {"bert", "roberta", "xlm-roberta", "camembert", "distilbert"})
+    for (const std::string_view known : {"bert", "roberta", "xlm-roberta", "camembert", "distilbert", "deberta", "deberta-v2", "gpt2"})
         if (model_type == known) return true;
     return false;
 }
@@ -51,10 +53,18 @@ Encoder<D> load_encoder(D& device, const std::filesystem::path& path, const Prog
     const Json parsed = parse_json_file(directory / "config.json");
     const JsonObject json(parsed, directory / "config.json");
     const auto type = json.template get<std::string>("model_type");
-    if (!is_encoder_type(type)) throw json.error("model_type", "not a supported encoder", "bert, roberta, xlm-roberta, camembert or distilbert", type);
-    const BertConfig config = bert_config(json);  // before the weights: its errors are the clearer ones
-    const std::unique_ptr<TensorSource> weights = open_weights(path);
-    return {load_bert(device, config, *weights, progress)};
+    if (!is_encoder_type(type)) throw json.error("model_type", "not a supported encoder", "bert, roberta, xlm-roberta, camembert, distilbert, deberta, deberta-v2 or gpt2", type);
+    // The configuration before the weights: its errors are the clearer ones.
+    if (type.starts_with("deberta")) {
+        const DebertaConfig config = deberta_config(json);
+        return {load_deberta(device, config, *open_weights(path), progress)};
+    }
+    if (type == "gpt2") {
+        const Gpt2Config config = gpt2_config(json);
+        return {load_gpt2(device, config, *open_weights(path), progress)};
+    }
+    const BertConfig config = bert_config(json);
+    return {load_bert(device, config, *open_weights(path), progress)};
 }
 
 // As the model's own: appends one sequence to a batch.
