@@ -122,7 +122,7 @@ inline void read_model2vec(SentenceConfig& config) {
     if (!std::filesystem::exists(file, ignored)) return;
     const Json parsed = parse_json_file(file);
     const JsonObject json(parsed, file);
-    if (!json.has("model_type") || json.at("model_type") != "model2vec") return;
+    if (json.has("model_type") ? json.at("model_type") != "model2vec" : !json.has("embedding_dtype")) return;  // a table that was not distilled has no type
     config.static_embedding = config.model2vec = true;
     config.max_seq_length = json.get_or<std::size_t>("max_length", 512);
     if (json.has("normalize")) {
