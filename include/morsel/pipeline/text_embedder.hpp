@@ -58,7 +58,6 @@ struct TextEmbedderOptions {
     std::optional<Pooling> pooling = {};              // in place of the directory's
     std::optional<bool> normalize = {};               // unit length, whatever the directory says
     std::optional<std::size_t> max_seq_length = {};   // tokens; longer texts are cut
-    std::filesystem::path tokenizer_path = {};        // where the tokenizer is not beside the weights
 };
 
 struct EmbedOptions {
@@ -76,10 +75,14 @@ class TextEmbedder {
 
     // A directory as sentence_transformers or Hugging Face ship it, or one of a static table; also a file of weights with its
     // configuration beside it. Throws Error.
-    static TextEmbedder from_pretrained(const std::filesystem::path& path, Options options = {}) {
+    static TextEmbedder from_pretrained(const std::filesystem::path& path, const Options& options = {}) {
+        return from_pretrained(path, std::make_shared<const Tokenizer>(Tokenizer::from_pretrained(model_directory(path), options.tokenizer)), options);
+    }
+    // The same with a tokenizer from elsewhere.
+    static TextEmbedder from_pretrained(const std::filesystem::path& path, std::shared_ptr<const Tokenizer> tokenizer, const Options& options = {}) {
         auto device = std::make_unique<D>(options.device);
         auto parts = std::make_shared<Parts>();
-        load(*device, path, options, *parts);
+        load(*device, path, std::move(tokenizer), options, *parts);
         return TextEmbedder(std::move(device), std::move(parts));
     }
 
@@ -136,14 +139,13 @@ class TextEmbedder {
 
     TextEmbedder(std::unique_ptr<D> device, std::shared_ptr<const Parts> parts) : device_(std::move(device)), parts_(std::move(parts)) {}
 
-    static void load(D& device, const std::filesystem::path& path, const Options& options, Parts& parts) {
+    static void load(D& device, const std::filesystem::path& path, std::shared_ptr<const Tokenizer> tokenizer, const Options& options, Parts& parts) {
         namespace fs = std::filesystem;
         std::error_code ignored;
-        const bool is_directory = fs::is_directory(path, ignored);
-        const fs::path directory = is_directory ? path : fs::absolute(path).parent_path();
+        const fs::path directory = model_directory(path);
         SentenceConfig& config = parts.config;
         config = read_sentence_config(directory);
-        const fs::path weights = is_directory ? config.directory : path;
+        const fs::path weights = fs::is_directory(path, ignored) ? config.directory : path;
         std::size_t most = std::size_t{1} << 24;  // tokens
         std::size_t width = 0;
         bool specials = true;
@@ -157,7 +159,6 @@ class TextEmbedder {
             width = encoder.hidden_size(), most = encoder.max_tokens();
             parts.model = std::move(encoder);
         }
-        const auto tokenizer = std::make_shared<const Tokenizer>(Tokenizer::from_pretrained(options.tokenizer_path.empty() ? config.directory : options.tokenizer_path, options.tokenizer));
         const std::size_t rows = std::visit([](const auto& model) { return model.vocab_size(); }, parts.model);
         if (tokenizer->id_bound() > rows)
             throw Error("the tokenizer has more tokens than the model has embeddings", {.file = directory.string(), .key = "vocab_size", .expected = "at least " + std::to_string(tokenizer->id_bound()), .found = std::to_string(rows)});
