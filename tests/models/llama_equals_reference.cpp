@@ -27,7 +27,7 @@ void check_row(const std::string& what, const std::vector<float>& got, const std
     CHECK(worst <= tolerance);
 }
 
-void check_cases(const std::filesystem::path& directory, Cpu& device, const Decoder<Cpu>& model) {
+void check_cases(const std::filesystem::path& directory, Cpu& device, const DecoderModel<Cpu>& model) {
     const std::size_t vocab_size = model.vocab_size(), hidden_size = model.hidden_size();
     std::size_t cases = 0;
     for (const auto& entry : std::filesystem::directory_iterator(directory / "cases")) {
@@ -68,7 +68,7 @@ void check_cases(const std::filesystem::path& directory, Cpu& device, const Deco
     CHECK(cases >= 1);
 }
 
-void check_generation(const std::filesystem::path& directory, Cpu& device, const Decoder<Cpu>& model) {
+void check_generation(const std::filesystem::path& directory, Cpu& device, const DecoderModel<Cpu>& model) {
     const Json generate = parse_json_file(directory / "generate.json");
     const SafetensorsFile expected(directory / "generate.safetensors");
     const std::size_t vocab = model.vocab_size();

@@ -29,7 +29,6 @@
 namespace morsel {
 
 inline constexpr std::uint64_t max_safetensors_header = 100'000'000;  // bytes, the format's own limit
-inline constexpr std::size_t max_tensor_rank = 64;
 
 namespace detail {
 
@@ -39,10 +38,6 @@ inline std::optional<DType> safetensors_dtype(std::string_view name) {
         if (dtype_info(static_cast<DType>(i)).name == name) return static_cast<DType>(i);
     return std::nullopt;
 }
-
-// Both give false instead of a result that does not fit 64 bits.
-inline bool checked_multiply(std::uint64_t a, std::uint64_t b, std::uint64_t& product) { return !__builtin_mul_overflow(a, b, &product); }
-inline bool checked_add(std::uint64_t a, std::uint64_t b, std::uint64_t& sum) { return !__builtin_add_overflow(a, b, &sum); }
 
 }  // namespace detail
 
@@ -67,9 +62,7 @@ class SafetensorsFile final : public TensorSource {
         return names;
     }
     std::filesystem::path path() const override { return path_; }
-    void release(const TensorView& view) const override {
-        if (!file_.bytes().empty()) file_.release(view.bytes);
-    }
+    void release(const TensorView& view) const override { file_.release(view.bytes); }
 
     // The header's `__metadata__`, decoded on every call; empty where there is none.
     std::map<std::string, std::string> metadata() const {
