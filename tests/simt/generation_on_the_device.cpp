@@ -15,7 +15,7 @@ namespace {
 
 struct Generation {
     Cuda device;
-    Decoder<Cuda> model;
+    DecoderModel<Cuda> model;
     DecoderState<Cuda> state;
     DecodeWork<Cuda> work;
     std::size_t graph_launches = 0;

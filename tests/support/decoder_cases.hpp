@@ -30,7 +30,7 @@ inline void check_row(const std::string& what, const std::vector<float>& got, co
 }
 
 template <class D, class Tolerance>
-void check_cases(const std::filesystem::path& directory, D& device, const Decoder<D>& model, Tolerance tolerance) {
+void check_cases(const std::filesystem::path& directory, D& device, const DecoderModel<D>& model, Tolerance tolerance) {
     const std::size_t vocab_size = model.vocab_size(), hidden_size = model.hidden_size();
     std::size_t cases = 0;
     for (const auto& entry : std::filesystem::directory_iterator(directory / "cases")) {
@@ -72,7 +72,7 @@ void check_cases(const std::filesystem::path& directory, D& device, const Decode
 }
 
 template <class D, class Tolerance>
-void check_generation(const std::filesystem::path& directory, D& device, const Decoder<D>& model, Tolerance tolerance) {
+void check_generation(const std::filesystem::path& directory, D& device, const DecoderModel<D>& model, Tolerance tolerance) {
     const Json generate = parse_json_file(directory / "generate.json");
     const SafetensorsFile expected(directory / "generate.safetensors");
     const std::size_t vocab = model.vocab_size();

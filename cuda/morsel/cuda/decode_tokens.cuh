@@ -109,7 +109,7 @@ inline kernels::Sampling sampling_of(const GenerationSettings& settings) {
 
 // Continues `prompt`, of which the first tokens may be in the cache of sequence 0; on the device where that is possible.
 template <class OnToken>
-GenerationResult decode_tokens(Cuda& device, const Decoder<Cuda>& model, DecoderState<Cuda>& state, DecodeWork<Cuda>& work, std::span<const TokenId> prompt,
+GenerationResult decode_tokens(Cuda& device, const DecoderModel<Cuda>& model, DecoderState<Cuda>& state, DecodeWork<Cuda>& work, std::span<const TokenId> prompt,
                                const GenerationSettings& settings, OnToken&& on_token) {
     using Clock = std::chrono::steady_clock;
     const auto seconds = [](Clock::time_point from, Clock::time_point to) { return std::chrono::duration<double>(to - from).count(); };

@@ -1,7 +1,7 @@
 // A strict pull scanner for JSON read from untrusted files: no tree, no recursion, no memory but the string being decoded.
 // The caller asks for what must come next; anything else is an Error with line and column. It follows RFC 8259 to the letter:
 // no comments, no trailing commas, no lone surrogates, no control characters in strings. Integers must be written as integers.
-// The text must be valid UTF-8 already (`first_invalid_utf8`). Used where a tree would cost too much or hide duplicate keys:
+// The text must be valid UTF-8 already (`unicode::is_valid_utf8`). Used where a tree would cost too much or hide duplicate keys:
 // vocabularies, safetensors headers and sharded indexes.
 #pragma once
 #include <array>
@@ -18,26 +18,6 @@
 #include "morsel/formats/json.hpp"
 
 namespace morsel::detail {
-
-// Position of the first byte that does not belong to a well-formed sequence (Unicode 15, table 3-7), or npos.
-inline std::size_t first_invalid_utf8(std::string_view text) {
-    const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-    for (std::size_t i = 0; i < text.size();) {
-        const unsigned lead = byte(i);
-        if (lead < 0x80) {
-            ++i;
-            continue;
-        }
-        const std::size_t length = lead >= 0xC2 && lead <= 0xDF ? 2 : lead >= 0xE0 && lead <= 0xEF ? 3 : lead >= 0xF0 && lead <= 0xF4 ? 4 : 0;
-        if (length == 0 || length > text.size() - i) return i;
-        const unsigned low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80, high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
-        if (byte(i + 1) < low || byte(i + 1) > high) return i;
-        for (std::size_t j = 2; j < length; ++j)
-            if ((byte(i + j) & 0xC0) != 0x80) return i;
-        i += length;
-    }
-    return std::string_view::npos;
-}
 
 class JsonScanner {
   public:

@@ -27,6 +27,8 @@
 //   void attend(D&, float* qkv, const AttentionShape&, const RopeTable<D>&, std::span<const Segment>, KvCache<D>&, layer, float* out)
 //                                                                               rope_and_cache, then attention
 //   void attention(D&, const float* qkv, const AttentionShape&, std::span<const Segment>, float* out);   bidirectional, no cache
+//   void pool(D&, const float* x, size_t width, std::span<const PoolRange>, Pooling, float* out, size_t out_stride);   a row a range
+//   void normalize_rows(D&, float* x, size_t rows, size_t width);                              to unit length, in place
 //   void disentangled_attention(D&, const float* qkv, const AttentionShape&, std::span<const Segment>, std::span<const TokenId> positions,
 //                               const PositionTables&, float* out);                            bidirectional, with terms of distance
 //   TokenId argmax(D&, const float* values, size_t count);                                      the first of the greatest
@@ -72,6 +74,22 @@ struct AttentionShape {
     const float* q_norm = nullptr;  // [head_dim] RMSNorm gain of each query head before RoPE (Qwen3), or null
     const float* k_norm = nullptr;  // [head_dim], likewise for keys
     std::size_t qkv_width() const { return (n_heads + 2 * n_kv_heads) * head_dim; }
+};
+
+// How token vectors become one; names as in sentence-transformers' pooling_mode_….
+enum class Pooling : std::uint8_t {
+    cls_token,            // the first token's
+    max_tokens,           // the largest of each element
+    mean_tokens,
+    mean_sqrt_len_tokens,  // the sum over the root of the number of tokens
+    weightedmean_tokens,  // token i of the sequence weighs i + 1
+    lasttoken,
+};
+
+// The rows that are pooled into one.
+struct PoolRange {
+    std::size_t row_begin = 0, row_count = 0;
+    std::size_t position = 0;  // of the first of them in its sequence
 };
 
 // One of the tables of an embedding sum, and the row of it that each row of the result takes.

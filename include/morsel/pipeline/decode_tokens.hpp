@@ -21,7 +21,7 @@ struct DecodeWork {
 
 // Logits [vocab_size], on the device, after the last of new tokens of sequence 0.
 template <class D>
-float* run_tokens(D& device, const Decoder<D>& model, DecoderState<D>& state, DecodeWork<D>& work, std::span<const TokenId> ids) {
+float* run_tokens(D& device, const DecoderModel<D>& model, DecoderState<D>& state, DecodeWork<D>& work, std::span<const TokenId> ids) {
     constexpr std::size_t chunk = 512;  // rows
     if (work.logits_on_device.size() < model.vocab_size()) work.logits_on_device = allocate(device, model.vocab_size());
     const float* last = nullptr;
@@ -36,7 +36,7 @@ float* run_tokens(D& device, const Decoder<D>& model, DecoderState<D>& state, De
 
 // Continues `prompt`, of which the first tokens may be in the cache of sequence 0. As generate_tokens; the host chooses every token.
 template <class D, class OnToken>
-GenerationResult decode_tokens_on_host(D& device, const Decoder<D>& model, DecoderState<D>& state, DecodeWork<D>& work, std::span<const TokenId> prompt,
+GenerationResult decode_tokens_on_host(D& device, const DecoderModel<D>& model, DecoderState<D>& state, DecodeWork<D>& work, std::span<const TokenId> prompt,
                                        const GenerationSettings& settings, OnToken&& on_token) {
     work.logits.resize(model.vocab_size());
     std::size_t skip = state.tokens(0).size();
@@ -49,7 +49,7 @@ GenerationResult decode_tokens_on_host(D& device, const Decoder<D>& model, Decod
 
 // The same, in the way that is best on the device.
 template <class D, class OnToken>
-GenerationResult decode_tokens(D& device, const Decoder<D>& model, DecoderState<D>& state, DecodeWork<D>& work, std::span<const TokenId> prompt, const GenerationSettings& settings,
+GenerationResult decode_tokens(D& device, const DecoderModel<D>& model, DecoderState<D>& state, DecodeWork<D>& work, std::span<const TokenId> prompt, const GenerationSettings& settings,
                                OnToken&& on_token) {
     return decode_tokens_on_host(device, model, state, work, prompt, settings, on_token);
 }
