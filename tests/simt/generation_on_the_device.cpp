@@ -1,12 +1,9 @@
 // Generation on the emulated GPU: the captured decode step, replayed with its state in device memory, chooses what the host would choose
-// from the same model's logits, stops where it would, and leaves the cache as it would. And TextGenerator<Cuda> as a user has it.
+// from the same model's logits, stops where it would, and leaves the cache as it would.
 #include "morsel/cuda.cuh"
-#include "morsel/ops/cpu.hpp"
-#include "morsel/pipeline/text_generator.hpp"
 #include "support/catch.hpp"
 #include "support/cuda_schedules.hpp"
 #include "support/random_llama.hpp"
-#include "support/reference_data.hpp"
 
 using namespace morsel;
 using namespace morsel_test;
@@ -90,22 +87,4 @@ TEST_CASE("one captured step serves all the others: the host launches kernels fo
     settings.max_new_tokens = 40;
     g.graph_launches = 0, g.run(false, {1, 2, 3}, settings);
     CHECK(g.graph_launches == few);
-}
-
-TEST_CASE("TextGenerator<Cuda> gives what TextGenerator<Cpu> gives") {
-    TextGeneratorOptions<Cuda> options;
-    options.device.precision = CudaPrecision::f32;
-    auto cuda = TextGenerator<Cuda>::from_pretrained(test_data() / "tiny-llm", options);
-    auto cpu = TextGenerator<Cpu>::from_pretrained(test_data() / "tiny-llm");
-    for (const GenerationConfig& config : {GenerationConfig{.max_new_tokens = 12}, GenerationConfig{.max_new_tokens = 12, .do_sample = true, .seed = 3},
-                                           GenerationConfig{.max_new_tokens = 8, .no_repeat_ngram_size = 2}}) {
-        std::string streamed;
-        const GeneratedText on_cuda = cuda.generate("A token is", config, [&](std::string_view text) {
-            streamed += text;
-            return true;
-        });
-        CHECK(on_cuda.text == cpu.generate("A token is", config).text);
-        CHECK(streamed == on_cuda.text);
-    }
-    CHECK(simt::take_host_fault().empty());
 }
