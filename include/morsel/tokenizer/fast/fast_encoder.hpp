@@ -20,6 +20,7 @@
 
 #include "morsel/tokenizer/fast/bert_words.hpp"
 #include "morsel/tokenizer/fast/byte_pair_merger.hpp"
+#include "morsel/tokenizer/fast/unigram_words.hpp"
 #include "morsel/tokenizer/fast/unit_cutter.hpp"
 #include "morsel/tokenizer/fast/workspace.hpp"
 #include "morsel/tokenizer/splitting/byte_level_scanner.hpp"
@@ -71,6 +72,10 @@ class FastEncoder {
                 return encode_by(section, workspace, [&](std::string_view unit, std::vector<TokenId>& ids) { encode_spaced(std::get<Bpe>(parts.model), unit, workspace.merge, ids); });
             case Kind::plain:
                 return encode_by(section, workspace, [&](std::string_view unit, std::vector<TokenId>& ids) {
+                    if (unigram_ && unigram_->encode(std::get<Unigram>(parts.model), unit, workspace.unigram)) {
+                        for (const ModelToken& token : workspace.unigram.tokens) ids.push_back(token.id);
+                        return;
+                    }
                     if (!bert_ || !bert_->encode(unit, workspace.word, [&](TokenId id, std::size_t, std::size_t) { ids.push_back(id); })) plain(unit, ids);
                 });
         }
@@ -331,6 +336,7 @@ class FastEncoder {
         };
         if (steps.empty() || !std::all_of(steps.begin(), steps.end(), cuts_at_spaces)) return false;
         cutter_ = PieceCutter(CutRule{}, &cut_units<detail::SpacedUnits>);
+        unigram_ = UnigramWords::create(parts);
         return true;
     }
 
@@ -355,6 +361,7 @@ class FastEncoder {
     PairMerger pairs_;                    // spaced
     std::array<TokenId, 128> ascii_ids_;  // spaced
     std::optional<BertWords> bert_;       // plain, for most words of BERT
+    std::optional<UnigramWords> unigram_; // plain, for ASCII words of unigram models
     WorkspacePool pool_;
 };
 

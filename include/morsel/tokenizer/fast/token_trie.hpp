@@ -1,4 +1,4 @@
-// The tokens of a vocabulary as a trie over bytes, to find the longest token that a text begins with in one walk. The edges lie in one
+// The tokens of a vocabulary as a trie over bytes, to find the tokens that a text begins with in one walk. The edges lie in one
 // hash table (node and byte → node), eight bytes each: children need no arrays, and a walk costs one probe a byte.
 #pragma once
 #include <cstddef>
@@ -57,6 +57,17 @@ class TokenTrie {
             if ((edge & is_token) != 0) last = node, size = i + 1;
         }
         return size == 0 ? Match{} : Match{ids_[last], size};
+    }
+
+    // f(size, id) for every token that `text` begins with, the shortest first.
+    template <class F> void for_each_prefix(std::string_view text, F&& f) const {
+        std::uint32_t node = root;
+        for (std::size_t i = 0; i < text.size(); ++i) {
+            const std::uint64_t edge = slots_[slot_of(key_of(node, text[i]))];
+            if (edge == free_slot) return;
+            node = static_cast<std::uint32_t>(edge) & node_mask;
+            if ((edge & is_token) != 0) f(i + 1, ids_[node]);
+        }
     }
 
   private:

@@ -14,6 +14,7 @@
 #include "morsel/tokenizer/fast/byte_pair_merger.hpp"
 #include "morsel/tokenizer/fast/piece_cutter.hpp"
 #include "morsel/tokenizer/fast/placed_words.hpp"
+#include "morsel/tokenizer/fast/unigram_words.hpp"
 #include "morsel/tokenizer/fast/word_cache.hpp"
 #include "morsel/tokenizer/fast/word_encoder.hpp"
 
@@ -31,6 +32,7 @@ struct Workspace {
     MergeSpace merge;
     std::string text;  // a section with something put before it
     std::string word;  // a word in lower case
+    UnigramSpace unigram;
 
     // Gives back what an unusually long text has needed.
     void trim() {
@@ -42,6 +44,7 @@ struct Workspace {
         if (merge.symbols.capacity() > usual || merge.candidates.capacity() > usual || merge.characters.capacity() > usual) merge = {};
         if (text.capacity() > usual) text = {};
         if (word.capacity() > usual) word = {};
+        if (unigram.word.capacity() > usual) unigram = {};
     }
 };
 
