@@ -12,4 +12,10 @@ void* volatile kernels_used[] = {
     reinterpret_cast<void*>(static_cast<void (*)(Cuda&, const float*, const AttentionShape&, std::span<const Segment>, float*)>(attention)),
     reinterpret_cast<void*>(static_cast<TokenId (*)(Cuda&, const float*, std::size_t)>(argmax)),
     reinterpret_cast<void*>(sample),
+    reinterpret_cast<void*>(embed_sum),
+    reinterpret_cast<void*>(gather_rows),
+    reinterpret_cast<void*>(static_cast<void (*)(Cuda&, const float*, std::size_t, std::span<const PoolRange>, Pooling, float*, std::size_t)>(pool)),
+    reinterpret_cast<void*>(static_cast<void (*)(Cuda&, float*, std::size_t, std::size_t)>(normalize_rows)),
+    reinterpret_cast<void*>(static_cast<void (*)(Cuda&, const float*, const AttentionShape&, std::span<const Segment>, std::span<const TokenId>, const PositionTables&, float*)>(
+        disentangled_attention)),
 };

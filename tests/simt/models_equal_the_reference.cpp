@@ -30,7 +30,7 @@ void check_decoder(const std::filesystem::path& directory, CudaPrecision precisi
 TEST_CASE("decoders on the GPU give the reference's hidden states, logits and greedy ids") {
     for (const char* name : {"llama-tiny", "phi3-longrope-tiny", "qwen3-tiny", "gpt2-tiny"})
         for (const auto precision : {CudaPrecision::f32, CudaPrecision::bf16}) check_decoder(test_data() / "checkpoints" / name, precision);
-    CHECK(simt::take_host_fault().empty());
+    CHECK(host_fault().empty());
 }
 
 TEST_CASE("encoders on the GPU give the reference's hidden states, pooler and logits") {
@@ -44,5 +44,5 @@ TEST_CASE("encoders on the GPU give the reference's hidden states, pooler and lo
             const auto tolerance = precision == CudaPrecision::f32 ? encoder_tolerance : bf16_tolerance;
             for (const char* one : {"padded", "holes", "one"}) check_case(device, encoder, read_case(one, cases, std::string(one) + ".", cases), tolerance);
         }
-    CHECK(simt::take_host_fault().empty());
+    CHECK(host_fault().empty());
 }

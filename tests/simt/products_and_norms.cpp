@@ -47,6 +47,18 @@ TEST_CASE("products of few rows equal their reference, of every type and epilogu
     check_linear(device, DType::bf16, 1, 132 * 64 + 3, 8, {}, 1e-5);  // two rows a warp
 }
 
+TEST_CASE("products with quantised weights equal their reference, of few rows and of many") {
+    Cuda device({.precision = CudaPrecision::f32}), half;
+    for (const DType type : {DType::q4_0, DType::q4_1, DType::q5_0, DType::q5_1, DType::q8_0, DType::q4_k, DType::q5_k, DType::q6_k}) {
+        check_linear(device, type, 1, 9, 256, {}, 1e-5);
+        check_linear(device, type, 1, 6, 1280, {.bias = &some_bias, .activation = Activation::silu, .gated = true}, 1e-5);
+        check_linear(device, type, 3, 5, 256, {.accumulate = true}, 1e-5);
+        check_linear(device, type, 6, 7, 256, {.bias = &some_bias}, 1e-5);
+        check_linear(half, type, 6, 7, 256, {}, 2e-2);
+    }
+    under_every_schedule([&] { check_linear(device, DType::q4_0, 2, 11, 1056, {.accumulate = true}, 1e-5); });
+}
+
 TEST_CASE("products of many rows equal their reference") {
     for (const auto precision : {CudaPrecision::f32, CudaPrecision::bf16}) {
         Cuda device({.precision = precision});
@@ -94,8 +106,8 @@ TEST_CASE("norms equal their reference, alone and as part of a product") {
 
 TEST_CASE("rows of a table are looked up, and matrices are put together as they are asked for") {
     Cuda device;
-    for (const DType type : {DType::f32, DType::bf16, DType::f16, DType::q8_0}) {
-        const std::size_t width = type == DType::q8_0 ? 64 : 35;
+    for (const DType type : {DType::f32, DType::bf16, DType::f16, DType::q8_0, DType::q6_k}) {
+        const std::size_t width = type == DType::q8_0 ? 64 : type == DType::q6_k ? 256 : 35;
         const Stored stored = random_matrix(type, 12, width, 6);
         MatrixPart part{.view = stored.view()};
         for (std::uint32_t i = 0; i < 12; ++i) part.row_order.push_back((i + 5) % 12);
@@ -105,7 +117,7 @@ TEST_CASE("rows of a table are looked up, and matrices are put together as they 
         embed(device, table, ids, out.data());
         std::vector<float> expected;
         for (const TokenId id : ids) expected.insert(expected.end(), stored.values.begin() + std::ptrdiff_t((id + 5) % 12 * width), stored.values.begin() + std::ptrdiff_t(((id + 5) % 12 + 1) * width));
-        CHECK(largest_difference(from_device(device, out.data(), expected.size()), expected) == 0);
+        CHECK(largest_difference(from_device(device, out.data(), expected.size()), expected) <= (type == DType::q6_k ? 1e-5 : 0));
     }
     const Stored stored = random_matrix(DType::f16, 6, 9, 6);
     const MatrixPart part{.view = stored.view(), .transposed = true};
@@ -115,6 +127,58 @@ TEST_CASE("rows of a table are looked up, and matrices are put together as they 
     const TokenId id = 7;
     embed(device, turned, std::span(&id, 1), out.data());
     for (std::size_t i = 0; i < 6; ++i) CHECK(from_device(device, out.data(), 6)[i] == stored.values[i * 9 + 7]);
+}
+
+TEST_CASE("rows are summed from tables, gathered, pooled and scaled to unit length") {
+    Cuda device;
+    const std::size_t width = 40;
+    std::vector<Stored> stored;
+    std::vector<CudaMatrix> tables;
+    for (const DType type : {DType::f32, DType::bf16, DType::f16}) stored.push_back(random_matrix(type, 9, width, 3)), tables.push_back(prepare_matrix(device, stored.back().view()));
+    const std::vector<TokenId> ids[3] = {{0, 8, 3, 3, 1}, {2, 2, 2, 7, 0}, {5, 4, 3, 2, 1}};
+    const EmbeddingRows<Cuda> rows[] = {{&tables[0], ids[0]}, {&tables[1], ids[1]}, {&tables[2], ids[2]}};
+    CudaBuffer sums(5 * width), gathered(4 * width), pooled(4 * (width + 3));
+    under_every_schedule([&] {
+        embed_sum(device, std::span<const EmbeddingRows<Cuda>>(rows), sums.data());
+        const std::vector<float> x = from_device(device, sums.data(), 5 * width);
+        std::vector<float> expected(5 * width);
+        for (std::size_t row = 0; row < 5; ++row)
+            for (std::size_t i = 0; i < width; ++i)
+                for (std::size_t t = 0; t < 3; ++t) expected[row * width + i] += stored[t].values[ids[t][row] * width + i];
+        CHECK(x == expected);
+        const std::vector<std::int64_t> wanted = {4, -1, 0, 4};
+        gather_rows(device, sums.data(), width, wanted, gathered.data());
+        for (std::size_t i = 0; i < 4 * width; ++i) CHECK(from_device(device, gathered.data(), 4 * width)[i] == (wanted[i / width] < 0 ? 0 : x[static_cast<std::size_t>(wanted[i / width]) * width + i % width]));
+
+        const std::vector<PoolRange> ranges = {{.row_begin = 0, .row_count = 3}, {.row_begin = 3, .row_count = 2, .position = 4}, {.row_begin = 2, .row_count = 1}, {.row_begin = 0, .row_count = 0}};
+        for (const Pooling mode : {Pooling::cls_token, Pooling::max_tokens, Pooling::mean_tokens, Pooling::mean_sqrt_len_tokens, Pooling::weightedmean_tokens, Pooling::lasttoken}) {
+            pool(device, sums.data(), width, ranges, mode, pooled.data(), width);
+            std::vector<float> got = from_device(device, pooled.data(), 4 * width);
+            for (std::size_t r = 0; r < 4; ++r)
+                for (std::size_t i = 0; i < width; ++i) {
+                    double result = mode == Pooling::max_tokens && ranges[r].row_count > 0 ? -1e30 : 0, weights = 0;
+                    for (std::size_t row = 0; row < ranges[r].row_count; ++row) {
+                        const double value = x[(ranges[r].row_begin + row) * width + i], weight = mode == Pooling::weightedmean_tokens ? static_cast<double>(ranges[r].position + row + 1) : 1.0;
+                        weights += weight;
+                        if (mode == Pooling::max_tokens) result = std::max(result, value);
+                        else if (mode == Pooling::cls_token) result = row == 0 ? value : result;
+                        else if (mode == Pooling::lasttoken) result = value;
+                        else result += weight * value;
+                    }
+                    if (mode == Pooling::mean_tokens || mode == Pooling::weightedmean_tokens) result /= std::max(weights, 1e-9);
+                    if (mode == Pooling::mean_sqrt_len_tokens) result /= std::sqrt(std::max(weights, 1e-9));
+                    CHECK(std::abs(got[r * width + i] - result) <= 1e-5);
+                }
+        }
+        pool(device, sums.data(), width, ranges, Pooling::mean_tokens, pooled.data(), width);
+        normalize_rows(device, pooled.data(), 4, width);
+        const std::vector<float> unit = from_device(device, pooled.data(), 4 * width);
+        for (std::size_t r = 0; r < 4; ++r) {
+            double squares = 0;
+            for (std::size_t i = 0; i < width; ++i) squares += double{unit[r * width + i]} * double{unit[r * width + i]};
+            CHECK(std::abs(squares - (ranges[r].row_count > 0 ? 1 : 0)) < 1e-5);
+        }
+    });
 }
 
 TEST_CASE("argmax gives the first of the greatest") {

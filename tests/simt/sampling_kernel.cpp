@@ -78,15 +78,14 @@ TEST_CASE("the kernel chooses the token that the host chooses") {
                 if (random() % 3 == 0) p.min_p = uniform() * 0.5f;
                 const std::uint64_t seed = random();
                 const auto step = static_cast<std::uint32_t>(trial * 3);
-                simt::set_schedule(static_cast<simt::Schedule>(trials % 3), trials);
-                ++trials;
+                use_schedule(trials++);
                 INFO(count << " logits of kind " << kind << ", penalty " << p.repetition_penalty << ", temperature " << p.temperature << ", top_k " << p.top_k << ", top_p " << p.top_p
                            << ", min_p " << p.min_p << (p.do_sample ? "" : ", greedy"));
                 CHECK(on_device(device, logits, history, sampling_of(p, seed), step).token == on_host(logits, history, p, seed, step));
             }
         }
     }
-    simt::set_schedule(simt::Schedule::forward);
+    use_schedule(0);
 }
 
 TEST_CASE("logits beyond shared memory are sampled where they are") {

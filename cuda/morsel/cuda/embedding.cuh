@@ -6,6 +6,7 @@
 
 #include "morsel/cuda/block.cuh"
 #include "morsel/cuda/matrix.cuh"
+#include "morsel/cuda/quantised.cuh"
 #include "morsel/cuda/vector16.cuh"
 
 namespace morsel {
@@ -96,6 +97,11 @@ inline void embed(Cuda& device, const CudaMatrix& table, std::span<const TokenId
     if (ids.empty()) return;
     const TokenId* uploaded = device.step == nullptr ? std::get<0>(detail::upload_lists(device, ids)) : nullptr;
     const auto rows = static_cast<unsigned>(ids.size());
+    if (table.quantised())
+        return detail::with_quantised_type(table.type, [&]<DType Type>() {
+            device.launch({.name = "embed_quantised", .grid = dim3(rows), .block = dim3(64), .read = rows * (table.row_bytes + 4), .written = rows * table.in_features * 4},
+                          kernels::embed_quantised<Type>, table.data.get(), table.row_bytes, uploaded, device.step, static_cast<unsigned>(table.in_features), out);
+        });
     detail::with_weight_type(table.type, [&]<DType Type>() {
         device.launch({.name = "embed", .grid = dim3(rows), .block = dim3(128), .read = rows * (table.row_bytes + 4), .written = rows * table.in_features * 4},
                       kernels::embed<Type>, table.data.get(), table.row_bytes, uploaded, device.step, static_cast<unsigned>(table.in_features), out);
@@ -107,7 +113,10 @@ inline void embed_sum(Cuda& device, std::span<const EmbeddingRows<Cuda>> tables,
     const std::size_t rows = tables[0].ids.size(), width = tables[0].table->in_features;
     if (tables.size() > kernels::most_tables) throw Error("too many embedding tables", {.key = "embed_sum", .expected = "at most 4", .found = std::to_string(tables.size())});
     std::vector<TokenId> ids;  // of one table after another
-    for (const EmbeddingRows<Cuda>& one : tables) ids.insert(ids.end(), one.ids.begin(), one.ids.end());
+    for (const EmbeddingRows<Cuda>& one : tables) {
+        if (one.table->quantised()) throw Error("sums of quantised embeddings are not supported on this device", {.key = "embed_sum"});
+        ids.insert(ids.end(), one.ids.begin(), one.ids.end());
+    }
     const TokenId* uploaded = std::get<0>(detail::upload_lists(device, std::span<const TokenId>(ids)));
     kernels::EmbeddingTables all;
     std::size_t row_bytes = 0;

@@ -5,25 +5,14 @@
 // The RMSNorm before a product costs no kernel: every block sums the squares of x (12 KB, from L2) and stages x · gain in shared memory;
 // the scale is applied to the sum, which is linear in it.
 #pragma once
-#include "morsel/cuda/block.cuh"
+#include "morsel/cuda/few_rows.cuh"
 #include "morsel/cuda/matrix.cuh"
+#include "morsel/cuda/quantised.cuh"
 #include "morsel/cuda/vector16.cuh"
 
 namespace morsel {
 
 namespace kernels {
-
-struct Gemv {
-    const std::uint8_t* weight = nullptr;  // [out_features][row_bytes]
-    std::size_t row_bytes = 0;
-    const float* x = nullptr;     // [rows, k]
-    const float* gain = nullptr;  // [k] of an RMSNorm of x, or null
-    float eps = 0;
-    unsigned rows = 1, k = 0;
-    unsigned outputs = 0;  // out_features, or half of it where gated
-    Finish finish = {};
-    float* out = nullptr;  // [rows, outputs]
-};
 
 // Where element i of a staged row lies: the halves of each 8 elements apart, so that lanes that read 16 bytes each hit all banks.
 template <int Count>
@@ -33,7 +22,7 @@ __device__ unsigned staged_place(unsigned i, unsigned padded) {
 
 // Gated: an output's two weight rows are i and i + outputs; else a warp takes PerWarp consecutive rows. MostRows: of x, 1 or 4.
 template <DType Type, int MostRows, int PerWarp, bool Gated>
-__global__ void __launch_bounds__(256) gemv(const Gemv g) {
+__global__ void __launch_bounds__(256) gemv(const __grid_constant__ Gemv g) {
     using W = Vector16<Type>;
     constexpr int V = W::count, unroll = 4;
     const unsigned padded = static_cast<unsigned>(g.row_bytes / (16 / V));
@@ -113,11 +102,7 @@ __global__ void __launch_bounds__(256) gemv(const Gemv g) {
         for (int r = 0; r < (Gated ? 1 : PerWarp); ++r) {
             const unsigned output = Gated ? unit : unit * PerWarp + static_cast<unsigned>(r);
             if (output >= g.outputs) break;
-            float y = sum[r][m] + (g.finish.bias != nullptr ? g.finish.bias[output] : 0.0f);
-            y = activate(g.finish.activation, y);
-            if constexpr (Gated) y *= sum[PerWarp - 1][m] + (g.finish.bias != nullptr ? g.finish.bias[output + g.outputs] : 0.0f);
-            float& to = g.out[std::size_t{static_cast<unsigned>(m)} * g.outputs + output];
-            to = g.finish.accumulate ? to + y : y;
+            finish_output<Gated>(g, static_cast<unsigned>(m), output, sum[r][m], sum[PerWarp - 1][m]);
         }
     }
 }
@@ -126,9 +111,12 @@ __global__ void __launch_bounds__(256) gemv(const Gemv g) {
 
 namespace detail {
 
+// Floats that a row of x takes in shared memory.
+inline std::size_t staged_elements(const CudaMatrix& weight) { return weight.quantised() ? (weight.in_features + 1023) / 1024 * 1024 : weight.row_elements(); }
+
 // Rows of x that one launch takes: as many as fit in shared memory, at most 4.
 inline std::size_t gemv_rows(const Cuda& device, const CudaMatrix& weight) {
-    const std::size_t row = weight.row_elements() * 4;
+    const std::size_t row = staged_elements(weight) * 4;
     return row * 4 + 128 <= device.shared_limit() ? 4 : 1;
 }
 
@@ -137,15 +125,20 @@ inline void gemv(Cuda& device, const float* x, const float* gain, float eps, std
     const std::size_t outputs = epilogue.gated ? weight.out_features / 2 : weight.out_features;
     const int most = rows == 1 ? 1 : 4;
     // Two rows a warp where that leaves every SM several blocks.
-    const int per_warp = epilogue.gated || outputs >= device.processors() * 64 ? 2 : 1;
+    const int per_warp = weight.quantised() ? 1 : epilogue.gated || outputs >= device.processors() * 64 ? 2 : 1;
     const std::size_t units = epilogue.gated || per_warp == 1 ? outputs : (outputs + 1) / 2;
     const std::size_t warps = units >= device.processors() * 8 ? 8 : 4;
     const kernels::Gemv g{weight.data.get(), weight.row_bytes, x, gain, eps, static_cast<unsigned>(rows), static_cast<unsigned>(weight.in_features), static_cast<unsigned>(outputs),
                           {epilogue.bias, epilogue.activation, epilogue.accumulate}, out};
     const std::size_t vectors = weight.in_features * (gain != nullptr ? 1 : 0) + (epilogue.bias != nullptr ? weight.out_features : 0);
     const CudaLaunch what{.name = "gemv", .grid = dim3(static_cast<unsigned>((units + warps - 1) / warps)), .block = dim3(static_cast<unsigned>(warps * 32)),
-                          .shared_bytes = static_cast<std::size_t>(most) * weight.row_elements() * 4 + 128,
+                          .shared_bytes = static_cast<std::size_t>(most) * staged_elements(weight) * 4 + 128,
                           .read = weight.bytes + (rows * (weight.in_features + (epilogue.accumulate ? outputs : 0)) + vectors) * 4, .written = rows * outputs * 4};
+    if (weight.quantised())
+        return with_quantised_type(weight.type, [&]<DType Type>() {
+            if (most == 1) return device.launch(what, epilogue.gated ? kernels::gemv_quantised<Type, 1, true> : kernels::gemv_quantised<Type, 1, false>, g);
+            device.launch(what, epilogue.gated ? kernels::gemv_quantised<Type, 4, true> : kernels::gemv_quantised<Type, 4, false>, g);
+        });
     with_weight_type(weight.type, [&]<DType Type>() {
         const auto with = [&]<int Most>() {
             if (epilogue.gated) return device.launch(what, kernels::gemv<Type, Most, 2, true>, g);

@@ -62,6 +62,15 @@ inline constexpr std::size_t rows_per_finish = 65535;  // grid.y
 inline const void* product_weights(Cuda& device, const CudaMatrix& weight, DType product, std::size_t begin, std::size_t count) {
     const std::uint8_t* from = weight.data.get() + begin * weight.row_bytes;
     if (weight.type == product) return from;
+    if (weight.quantised()) {
+        const std::size_t blocks = weight.in_features / 32, out_bytes = count * weight.in_features * (product == DType::f32 ? 4 : 2);
+        std::uint8_t* to = device.scratch(scratch_weights, out_bytes);
+        with_quantised_type(weight.type, [&]<DType Type>() {
+            device.launch({.name = "convert_quantised", .grid = dim3(static_cast<unsigned>((blocks + 63) / 64), static_cast<unsigned>(count)), .block = dim3(64), .read = count * weight.row_bytes, .written = out_bytes},
+                          product == DType::f32 ? kernels::convert_quantised<Type, DType::f32> : kernels::convert_quantised<Type, DType::bf16>, from, weight.row_bytes, static_cast<unsigned>(blocks), to);
+        });
+        return to;
+    }
     const std::size_t count16 = count * weight.row_bytes / 16, bytes = count * weight.row_elements() * (product == DType::f32 ? 4 : 2);
     std::uint8_t* to = device.scratch(scratch_weights, bytes);
     const CudaLaunch what{.name = "convert_weights", .grid = dim3(static_cast<unsigned>((count16 + 255) / 256)), .block = dim3(256), .read = count16 * 16, .written = bytes};
@@ -72,7 +81,7 @@ inline const void* product_weights(Cuda& device, const CudaMatrix& weight, DType
 }
 
 inline void linear_many(Cuda& device, const float* x, std::size_t rows, const CudaMatrix& weight, const Epilogue& epilogue, float* out) {
-    const std::size_t n = weight.out_features, k = weight.in_features, stride = weight.row_elements();
+    const std::size_t n = weight.out_features, k = weight.in_features, stride = weight.quantised() ? k : weight.row_elements();
     const DType product = device.precision() == CudaPrecision::bf16 && weight.type != DType::f32 ? DType::bf16 : DType::f32;
     const void* activations = x;
     std::size_t activation_stride = k;
@@ -87,7 +96,7 @@ inline void linear_many(Cuda& device, const float* x, std::size_t rows, const Cu
     }
     const bool direct = epilogue.bias == nullptr && epilogue.activation == Activation::none && !epilogue.gated;
     float* y = direct ? out : device.scratch_floats(scratch_products, rows * n);
-    const std::size_t step = weight.type == product ? n : std::max<std::size_t>(64, (std::size_t{64} << 20) / (stride * 4));  // rows of weights
+    const std::size_t step = weight.type == product ? n : std::clamp<std::size_t>((std::size_t{64} << 20) / (stride * 4), 64, rows_per_finish);  // rows of weights
     const cudaDataType_t type = product == DType::bf16 ? CUDA_R_16BF : CUDA_R_32F;
     const float one = 1, beta = direct && epilogue.accumulate ? 1.0f : 0.0f;
     for (std::size_t begin = 0; begin < n; begin += step) {

@@ -1,5 +1,5 @@
 // A weight matrix on the GPU: rows as stored (f32, bf16 or f16), each padded with zeros to a multiple of 16 bytes, so that a lane reads
-// 16 bytes at a time. Made once at load, in pieces through pinned memory.
+// 16 bytes at a time; quantised rows in the planes of quantised.cuh. Made once at load, in pieces through pinned memory.
 #pragma once
 #include <memory>
 #include <vector>
@@ -10,17 +10,55 @@ namespace morsel {
 
 // Weights [out_features, in_features], immutable after prepare_matrix.
 struct CudaMatrix {
-    DType type = DType::f32;             // f32, bf16 or f16
+    DType type = DType::f32;             // f32, bf16, f16 or a quantised type
     std::size_t out_features = 0, in_features = 0;
     std::size_t row_bytes = 0;           // a multiple of 16
     std::size_t bytes = 0;               // of device memory
     std::shared_ptr<std::uint8_t> data;  // [out_features][row_bytes]
 
+    bool quantised() const { return quant_format(type).bits > 0; }
+    // Of types that are not quantised:
     std::size_t element_bytes() const { return type == DType::f32 ? 4 : 2; }
     std::size_t row_elements() const { return row_bytes / element_bytes(); }
 };
 
-// Stacks the parts' rows; parts of different types, and quantised ones, become f32. Throws Error where a part's type cannot be read,
+namespace detail {
+
+// Bytes of a row of `blocks` blocks, as quantised.cuh has it.
+inline std::size_t quantised_row_bytes(DType type, std::size_t blocks) {
+    const QuantFormat format = quant_format(type);
+    const std::size_t codes = format.bits == 8 ? 32 : 16, high = format.bits == 5 ? 4 : format.bits == 6 ? 8 : 0;
+    const std::size_t scales = format.super ? (blocks * 2 + 3) / 4 * 4 + (blocks + 7) / 8 * 4 : blocks * 4;
+    return (blocks * (codes + high) + scales + 15) / 16 * 16;
+}
+
+// A stored row into those planes; `to` is zero before.
+inline void lay_quantised_row(DType type, const std::byte* row, std::size_t blocks, std::uint8_t* to) {
+    const QuantFormat format = quant_format(type);
+    const std::size_t code_bytes = format.bits == 8 ? 32 : 16, high_bytes = format.bits == 5 ? 4 : format.bits == 6 ? 8 : 0;
+    std::uint8_t *high = to + blocks * code_bytes, *scales = high + blocks * high_bytes, *shared = scales + (blocks * 2 + 3) / 4 * 4;
+    for (std::size_t b = 0; b < blocks; ++b) {
+        const CodeBlock block = read_code_block(type, row, b);
+        std::uint64_t upper = 0;
+        for (std::size_t i = 0; i < 32; ++i) {
+            if (format.bits == 8) to[b * 32 + i] = block.code[i];
+            else to[b * 16 + i / 2] = static_cast<std::uint8_t>(to[b * 16 + i / 2] | (block.code[i] & 15) << (i % 2 * 4));
+            upper |= static_cast<std::uint64_t>(block.code[i] >> 4) << (high_bytes == 8 ? 2 * i : i);
+        }
+        if (high_bytes > 0) std::memcpy(high + b * high_bytes, &upper, high_bytes);
+        const std::uint16_t halves[2] = {block.d.bits, block.m.bits};
+        if (!format.super) {
+            std::memcpy(scales + b * 4, halves, 4);
+        } else {
+            scales[b * 2] = static_cast<std::uint8_t>(block.scale[0]), scales[b * 2 + 1] = format.min_sign != 0 ? block.min : static_cast<std::uint8_t>(block.scale[1]);
+            std::memcpy(shared + b / 8 * 4, halves, 4);
+        }
+    }
+}
+
+}  // namespace detail
+
+// Stacks the parts' rows; parts of different types become f32. Throws Error where a part's type cannot be read,
 // the widths differ, or row_order does not fit.
 inline CudaMatrix prepare_matrix(Cuda& device, std::span<const MatrixPart> parts) {
     CudaMatrix matrix;
@@ -41,9 +79,10 @@ inline CudaMatrix prepare_matrix(Cuda& device, std::span<const MatrixPart> parts
         matrix.in_features = columns, matrix.out_features += rows;
     }
     const DType stored_type = parts.empty() ? DType::f32 : parts[0].view.dtype;
-    matrix.type = !mixed && (stored_type == DType::bf16 || stored_type == DType::f16) ? stored_type : DType::f32;
+    const bool kept = stored_type == DType::bf16 || stored_type == DType::f16 || quant_format(stored_type).bits > 0;
+    matrix.type = !mixed && kept ? stored_type : DType::f32;
     const std::size_t element = matrix.element_bytes();
-    matrix.row_bytes = (matrix.in_features * element + 15) / 16 * 16;
+    matrix.row_bytes = matrix.quantised() ? detail::quantised_row_bytes(matrix.type, matrix.in_features / 32) : (matrix.in_features * element + 15) / 16 * 16;
     matrix.bytes = matrix.out_features * matrix.row_bytes;
     matrix.data = std::shared_ptr<std::uint8_t>(detail::allocate_device(matrix.bytes));
 
@@ -54,8 +93,12 @@ inline CudaMatrix prepare_matrix(Cuda& device, std::span<const MatrixPart> parts
         const std::size_t from = part.row_order.empty() ? row - part_begin[at] : part.row_order[row - part_begin[at]];
         const DTypeInfo info = dtype_info(part.view.dtype);
         const std::size_t stored = info.block_bits / 8;  // bytes
-        std::memset(to + matrix.in_features * element, 0, matrix.row_bytes - matrix.in_features * element);
         const std::byte* bytes = part.view.bytes.data();
+        if (matrix.quantised()) {
+            std::memset(to, 0, matrix.row_bytes);
+            return detail::lay_quantised_row(matrix.type, bytes + from * (matrix.in_features / info.block_size * stored), matrix.in_features / 32, to);
+        }
+        std::memset(to + matrix.in_features * element, 0, matrix.row_bytes - matrix.in_features * element);
         if (part.transposed) {
             const std::size_t width = static_cast<std::size_t>(part.view.shape.back());
             for (std::size_t i = 0; i < matrix.in_features; ++i) {

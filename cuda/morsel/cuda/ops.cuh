@@ -8,5 +8,6 @@
 #include "morsel/cuda/linear.cuh"
 #include "morsel/cuda/matrix.cuh"
 #include "morsel/cuda/norm.cuh"
+#include "morsel/cuda/pool.cuh"
 #include "morsel/cuda/rope.cuh"
 #include "morsel/cuda/sampling.cuh"
