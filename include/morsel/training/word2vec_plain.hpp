@@ -21,6 +21,7 @@ struct PlainPrediction {
 struct PlainWord2Vec {
     std::size_t dimension = 0;
     std::vector<double> input = {}, output = {};  // [words, dimension], [output rows, dimension]
+    double (*sigmoid)(double) = [](double x) { return 1 / (1 + std::exp(-x)); };
 
     // The mean or the sum of the inputs' vectors.
     std::vector<double> hidden(const PlainPrediction& p, bool mean) const {
@@ -45,7 +46,7 @@ struct PlainWord2Vec {
     void learn(const PlainPrediction& p, bool mean, bool exact, double alpha) {
         const std::vector<double> x = hidden(p, mean);
         std::vector<double> error(dimension), gradients;
-        for (std::size_t t = 0; t < p.targets.size(); ++t) gradients.push_back(alpha * (p.labels[t] - 1 / (1 + std::exp(-product(x, p.targets[t])))));
+        for (std::size_t t = 0; t < p.targets.size(); ++t) gradients.push_back(alpha * (p.labels[t] - sigmoid(product(x, p.targets[t]))));
         for (std::size_t t = 0; t < p.targets.size(); ++t)
             for (std::size_t i = 0; i < dimension; ++i) error[i] += gradients[t] * output[p.targets[t] * dimension + i];
         for (std::size_t t = 0; t < p.targets.size(); ++t)
@@ -55,10 +56,10 @@ struct PlainWord2Vec {
     }
 };
 
-// What train_word2vec gives with one thread, but for rounding.
-inline PlainWord2Vec train_word2vec_plain(const WordSequences& corpus, const Word2VecOptions& options) {
+// What train_word2vec gives with one thread, but for rounding. Another `sigmoid` is for comparison with those who look it up in a table.
+inline PlainWord2Vec train_word2vec_plain(const WordSequences& corpus, const Word2VecOptions& options, double (*sigmoid)(double) = PlainWord2Vec().sigmoid) {
     const detail::Word2VecState state = detail::word2vec_state(corpus, options);
-    PlainWord2Vec model{.dimension = options.dimension};
+    PlainWord2Vec model{.dimension = options.dimension, .sigmoid = sigmoid};
     for (std::size_t word = 0; word < corpus.words.size(); ++word) model.input.insert(model.input.end(), state.input.data() + word * state.stride, state.input.data() + word * state.stride + options.dimension);
     model.output.resize(state.output.size() / state.stride * options.dimension);
     const std::vector<std::size_t> parts = detail::word2vec_parts(corpus);
