@@ -5,11 +5,13 @@
 #include "morsel/tokenizer.hpp"             // text to ids and back
 #include "morsel/training/bpe_trainer.hpp"  // text to vocabularies
 #include "morsel/training/count_words.hpp"
-#include "morsel/training/save_vocabulary.hpp"
+#include "morsel/training/trained_tokenizer.hpp"
+#include "morsel/training/vocabulary_report.hpp"
 #include "morsel/training/wordpiece_trainer.hpp"
 #include "morsel/formats/open_weights.hpp"  // files to tensors
 #include "morsel/ops/cpu.hpp"               // the CPU device
 #include "morsel/models/llama.hpp"          // ids to logits
+#include "morsel/pipeline/load_encoder.hpp"  // ids to hidden states: BERT, RoBERTa, DistilBERT
 #include "morsel/generation/generate.hpp"   // logits to ids
 #include "morsel/chat/chat_template.hpp"    // messages to a prompt
 #include "morsel/pipeline/text_generator.hpp"  // all of it, from a model directory
