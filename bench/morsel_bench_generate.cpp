@@ -29,18 +29,18 @@ int main(int argc, char** argv) {
         Cpu device({.threads = static_cast<unsigned>(number("--threads"))});
         const LoadedDecoder<Cpu> decoder = load_decoder(device, options["--model"]);
         const double load = since(start);
-        const LlamaConfig& c = decoder.model->config;
+        const std::size_t vocab_size = decoder.model->vocab_size(), hidden_size = decoder.model->hidden_size();
         const std::size_t prompt = number("--prompt-tokens"), steps = number("--new-tokens");
         std::vector<TokenId> ids(prompt + steps);
-        for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<TokenId>((i * 7919 % 40000 + 100) % c.vocab_size);
-        CpuBuffer out = allocate(device, c.vocab_size);
-        LlamaState<Cpu> state = make_llama_state(device, *decoder.model);
+        for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<TokenId>((i * 7919 % 40000 + 100) % vocab_size);
+        CpuBuffer out = allocate(device, vocab_size);
+        DecoderState<Cpu> state = make_decoder_state(device, *decoder.model);
         double prefill = 1e30, decode = 1e30;
         for (std::size_t round = 0; round < number("--repeat"); ++round) {
             reset(state);
             auto from = Clock::now();
             const float* hidden = forward(device, *decoder.model, state, 0, std::span(ids).first(prompt));
-            logits(device, *decoder.model, hidden + (prompt - 1) * c.hidden_size, 1, out.data());
+            logits(device, *decoder.model, hidden + (prompt - 1) * hidden_size, 1, out.data());
             prefill = std::min(prefill, since(from));
             from = Clock::now();
             for (std::size_t i = prompt; i < ids.size(); ++i) {

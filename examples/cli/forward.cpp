@@ -1,18 +1,27 @@
 // morsel forward: runs a model over given token ids and writes what every layer gave, for comparison with the reference.
 #include <cstring>
 #include <filesystem>
+#include <memory>
 
 #include "commands.hpp"
 #include "morsel/formats/safetensors.hpp"
 #include "morsel/formats/safetensors_writer.hpp"
-#include "morsel/models/llama.hpp"
 #include "morsel/ops/cpu.hpp"
 #include "morsel/pipeline/load_decoder.hpp"
+#include "morsel/pipeline/load_encoder.hpp"
 
 namespace cli {
 namespace {
 
 using namespace morsel;
+
+// The batch of --inputs, each tensor [batch, length].
+struct Inputs {
+    std::string file;
+    std::size_t batch = 0, length = 0;
+    std::vector<std::int64_t> ids = {}, mask = {}, types = {};  // mask: ones where absent; types: empty where absent
+    bool positions_given = false;
+};
 
 // An int64 tensor [batch, length]; throws Error on another type or shape.
 std::vector<std::int64_t> integers(const TensorSource& file, std::string_view name, const std::vector<std::uint64_t>& shape) {
@@ -25,72 +34,155 @@ std::vector<std::int64_t> integers(const TensorSource& file, std::string_view na
     return values;
 }
 
-int run_forward(const Arguments& arguments) {
-    const SafetensorsFile inputs(arguments.text("--inputs"));
-    const TensorView& ids_view = inputs.at("input_ids");
-    if (ids_view.shape.size() != 2) throw Error("wrong shape", {.file = arguments.text("--inputs"), .key = "input_ids", .expected = "[batch, length]", .found = shape_text(ids_view.shape)});
-    const auto ids = integers(inputs, "input_ids", ids_view.shape);
-    const std::size_t batch = ids_view.shape[0], length = ids_view.shape[1];
-    std::vector<std::int64_t> mask(ids.size(), 1);
-    if (inputs.find("attention_mask") != nullptr) mask = integers(inputs, "attention_mask", ids_view.shape);
-    if (inputs.find("position_ids") != nullptr) {
+Inputs read_inputs(const std::string& path) {
+    const SafetensorsFile file(path);
+    const TensorView& ids_view = file.at("input_ids");
+    if (ids_view.shape.size() != 2) throw Error("wrong shape", {.file = path, .key = "input_ids", .expected = "[batch, length]", .found = shape_text(ids_view.shape)});
+    Inputs in{.file = path, .batch = ids_view.shape[0], .length = ids_view.shape[1]};
+    in.ids = integers(file, "input_ids", ids_view.shape);
+    in.mask.assign(in.ids.size(), 1);
+    if (file.find("attention_mask") != nullptr) in.mask = integers(file, "attention_mask", ids_view.shape);
+    if (file.find("token_type_ids") != nullptr) in.types = integers(file, "token_type_ids", ids_view.shape);
+    in.positions_given = file.find("position_ids") != nullptr;
+    if (in.positions_given) {
         // Positions follow from the mask; anything else is refused rather than ignored.
-        const auto positions = integers(inputs, "position_ids", ids_view.shape);
-        for (std::size_t row = 0; row < batch; ++row)
-            for (std::size_t i = 0, next = 0; i < length; ++i)
-                if (mask[row * length + i] != 0 && positions[row * length + i] != static_cast<std::int64_t>(next++))
-                    throw Error("not supported", {.file = arguments.text("--inputs"), .key = "position_ids", .expected = "positions counted over the attention_mask"});
+        const auto positions = integers(file, "position_ids", ids_view.shape);
+        for (std::size_t row = 0; row < in.batch; ++row)
+            for (std::size_t i = 0, next = 0; i < in.length; ++i)
+                if (in.mask[row * in.length + i] != 0 && positions[row * in.length + i] != static_cast<std::int64_t>(next++))
+                    throw Error("not supported", {.file = path, .key = "position_ids", .expected = "positions counted over the attention_mask"});
+    }
+    return in;
+}
+
+TokenId token_id(const Inputs& in, std::string_view name, std::int64_t value, std::size_t bound) {
+    if (value < 0 || static_cast<std::uint64_t>(value) >= bound)
+        throw Error(name == "input_ids" ? "token id outside the vocabulary" : "wrong value", {.file = in.file, .key = std::string(name), .expected = "below " + std::to_string(bound), .found = std::to_string(value)});
+    return static_cast<TokenId>(value);
+}
+
+// What --output gets: tensors by name, each with its own floats.
+class Outputs {
+  public:
+    // Zeros of that shape, to be filled.
+    std::vector<float>& add(std::string name, std::vector<std::uint64_t> shape) {
+        std::size_t count = 1;
+        for (const std::uint64_t n : shape) count *= n;
+        values_.push_back(std::make_unique<std::vector<float>>(count));
+        names_.push_back(std::move(name)), shapes_.push_back(std::move(shape));
+        return *values_.back();
+    }
+    void write(const std::string& path) const {
+        std::vector<NamedTensor> tensors;
+        for (std::size_t i = 0; i < names_.size(); ++i)
+            tensors.push_back({names_[i], TensorView{.dtype = DType::f32, .shape = shapes_[i], .bytes = std::as_bytes(std::span(*values_[i]))}});
+        write_safetensors(path, tensors);
     }
 
-    Cpu device({.threads = arguments.number<unsigned>("--threads").value_or(0)});
-    const LoadedDecoder<Cpu> decoder = load_decoder(device, arguments.text("--model"));
-    const LlamaConfig& c = decoder.model->config;
-    std::vector<std::vector<float>> hidden_states(c.num_hidden_layers + 1, std::vector<float>(batch * length * c.hidden_size));
-    std::vector<float> all_logits(batch * length * c.vocab_size);
-    LlamaState<Cpu> state = make_llama_state(device, *decoder.model, batch);
-    for (std::size_t row = 0; row < batch; ++row) {
+  private:
+    std::vector<std::string> names_;
+    std::vector<std::vector<std::uint64_t>> shapes_;
+    std::vector<std::unique_ptr<std::vector<float>>> values_;
+};
+
+// Rows of a packed result to their places in the padded one.
+void scatter(Cpu& device, const float* from, std::size_t width, const std::vector<std::size_t>& places, std::vector<float>& to) {
+    std::vector<float> rows(places.size() * width);
+    download(device, from, rows);
+    for (std::size_t i = 0; i < places.size(); ++i) std::memcpy(to.data() + places[i] * width, rows.data() + i * width, width * sizeof(float));
+}
+
+void forward_encoder(Cpu& device, const Encoder<Cpu>& encoder, const Inputs& in, Outputs& outputs) {
+    const std::size_t width = encoder.hidden_size();
+    EncoderBatch batch;
+    std::vector<std::size_t> places, sequences;  // of the packed rows in the padded batch; of the sequences among its rows
+    for (std::size_t row = 0; row < in.batch; ++row) {
+        std::vector<TokenId> ids, types, mask;
+        bool any = false;
+        for (std::size_t at = row * in.length; at < (row + 1) * in.length; ++at) {
+            ids.push_back(token_id(in, "input_ids", in.ids[at], encoder.vocab_size()));
+            if (!in.types.empty()) types.push_back(token_id(in, "token_type_ids", in.types[at], std::size_t{1} << 24));
+            mask.push_back(in.mask[at] != 0);
+            if (in.mask[at] != 0) places.push_back(at), any = true;
+        }
+        if (!any) continue;
+        add_sequence(batch, encoder, ids, types, mask);
+        sequences.push_back(row);
+    }
+    EncoderWork<Cpu> work;
+    const float* hidden = forward(device, encoder, work, batch, [&](std::size_t layer, const float* values) {
+        scatter(device, values, width, places, outputs.add("hidden_states." + std::to_string(layer), {in.batch, in.length, width}));
+    });
+    scatter(device, hidden, width, places, outputs.add("last_hidden_state", {in.batch, in.length, width}));
+    if (const auto* bert = std::get_if<Bert<Cpu>>(&encoder.model)) {
+        if (bert->has_pooler) {
+            CpuBuffer pooled = allocate(device, batch.sequences() * width);
+            pooler_output(device, *bert, batch, hidden, pooled.data());
+            scatter(device, pooled.data(), width, sequences, outputs.add("pooler_output", {in.batch, width}));
+        }
+        if (bert->has_mlm_head) {
+            CpuBuffer all_logits = allocate(device, batch.rows() * encoder.vocab_size());
+            mlm_logits(device, *bert, hidden, batch.rows(), all_logits.data());
+            scatter(device, all_logits.data(), encoder.vocab_size(), places, outputs.add("logits", {in.batch, in.length, encoder.vocab_size()}));
+        }
+    }
+}
+
+void forward_decoder(Cpu& device, const DecoderModel<Cpu>& decoder, const Inputs& in, Outputs& outputs) {
+    const std::size_t width = decoder.hidden_size(), vocab_size = decoder.vocab_size();
+    std::vector<std::vector<float>*> hidden_states;
+    for (std::size_t i = 0; i <= decoder.num_layers(); ++i) hidden_states.push_back(&outputs.add("hidden_states." + std::to_string(i), {in.batch, in.length, width}));
+    std::vector<float>& last = outputs.add("last_hidden_state", {in.batch, in.length, width});
+    std::vector<float>& all_logits = outputs.add("logits", {in.batch, in.length, vocab_size});
+    DecoderState<Cpu> state = make_decoder_state(device, decoder, in.batch);
+    for (std::size_t row = 0; row < in.batch; ++row) {
         std::vector<TokenId> tokens;
         std::vector<std::size_t> places;  // of the row's real tokens in the batch
-        for (std::size_t i = 0; i < length; ++i) {
-            if (mask[row * length + i] == 0) continue;
-            const std::int64_t id = ids[row * length + i];
-            if (id < 0 || static_cast<std::uint64_t>(id) >= c.vocab_size)
-                throw Error("token id outside the vocabulary", {.file = arguments.text("--inputs"), .key = "input_ids", .expected = "below " + std::to_string(c.vocab_size), .found = std::to_string(id)});
-            tokens.push_back(static_cast<TokenId>(id));
-            places.push_back(row * length + i);
+        for (std::size_t at = row * in.length; at < (row + 1) * in.length; ++at) {
+            if (in.mask[at] == 0) continue;
+            tokens.push_back(token_id(in, "input_ids", in.ids[at], vocab_size));
+            places.push_back(at);
         }
         if (tokens.empty()) continue;
-        const auto scatter = [&](const float* values, std::size_t width, std::vector<float>& to) {
-            std::vector<float> rows(tokens.size() * width);
-            download(device, values, rows);
-            for (std::size_t i = 0; i < places.size(); ++i)
-                std::memcpy(to.data() + places[i] * width, rows.data() + i * width, width * sizeof(float));
-        };
-        const float* hidden = forward(device, *decoder.model, state, row, tokens,
-                                      [&](std::size_t layer, const float* values) { scatter(values, c.hidden_size, hidden_states[layer]); });
-        CpuBuffer out = allocate(device, tokens.size() * c.vocab_size);
-        logits(device, *decoder.model, hidden, tokens.size(), out.data());
-        scatter(out.data(), c.vocab_size, all_logits);
+        const float* hidden = forward(device, decoder, state, row, tokens,
+                                      [&](std::size_t layer, const float* values) { scatter(device, values, width, places, *hidden_states[layer]); });
+        CpuBuffer out = allocate(device, tokens.size() * vocab_size);
+        logits(device, decoder, hidden, tokens.size(), out.data());
+        scatter(device, out.data(), vocab_size, places, all_logits);
     }
+    last = *hidden_states.back();
+}
 
-    std::vector<NamedTensor> tensors;
-    const auto add = [&](std::string name, const std::vector<float>& values, std::size_t width) {
-        tensors.push_back({std::move(name), TensorView{.dtype = DType::f32, .shape = {batch, length, width}, .bytes = std::as_bytes(std::span(values))}});
-    };
-    for (std::size_t i = 0; i < hidden_states.size(); ++i) add("hidden_states." + std::to_string(i), hidden_states[i], c.hidden_size);
-    add("last_hidden_state", hidden_states.back(), c.hidden_size);
-    add("logits", all_logits, c.vocab_size);
-    write_safetensors(arguments.text("--output"), tensors);
+// The model_type of a directory's config.json; empty for GGUF files and directories without one.
+std::string model_type(const std::filesystem::path& path) {
+    const std::filesystem::path config = (std::filesystem::is_directory(path) ? path : path.parent_path()) / "config.json";
+    if (!std::filesystem::exists(config)) return {};
+    const Json json = parse_json_file(config);
+    return JsonObject(json, config).get<std::string>("model_type");
+}
+
+int run_forward(const Arguments& arguments) {
+    const Inputs in = read_inputs(arguments.text("--inputs"));
+    Cpu device({.threads = arguments.number<unsigned>("--threads").value_or(0)});
+    Outputs outputs;
+    const std::string model = arguments.text("--model");
+    if (const std::string type = model_type(model); is_encoder_type(type) && type != "gpt2") {
+        if (in.positions_given) throw Error("not supported", {.file = in.file, .key = "position_ids", .expected = "none: an encoder's positions follow from its tokens"});
+        forward_encoder(device, load_encoder(device, model), in, outputs);
+    } else {
+        forward_decoder(device, *load_decoder(device, model).model, in, outputs);
+    }
+    outputs.write(arguments.text("--output"));
     return 0;
 }
 
 }  // namespace
 
 Command forward_command() {
-    return {"forward", "Run a model over token ids and write hidden states and logits as safetensors. Padded positions are zero.", "",
+    return {"forward", "Run a model over token ids and write hidden states, and what heads it has, as safetensors. Padded positions are zero.", "",
             {{"--model", "PATH", "model directory, or a GGUF file", true},
-             {"--inputs", "FILE", "safetensors: input_ids, and attention_mask where rows are padded (int64)", true},
-             {"--output", "FILE", "safetensors: hidden_states.0 …, last_hidden_state, logits", true},
+             {"--inputs", "FILE", "safetensors, int64: input_ids; attention_mask where rows are padded; token_type_ids", true},
+             {"--output", "FILE", "safetensors: hidden_states.0 …, last_hidden_state, pooler_output, logits", true},
              {"--threads", "N", "threads, the caller included; default: what the machine allows"}},
             run_forward};
 }

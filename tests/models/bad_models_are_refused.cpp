@@ -107,17 +107,17 @@ TEST_CASE("missing, misshapen and unusable weights are named") {
 TEST_CASE("bad input to a good model is refused and leaves the state as it was") {
     Cpu device({.threads = 1});
     const auto model = load_decoder(device, llama()).model;
-    LlamaState<Cpu> state = make_llama_state(device, *model);
+    DecoderState<Cpu> state = make_decoder_state(device, *model);
     const std::vector<TokenId> good = {1, 2, 3}, outside = {4, 160}, none;
     (void)forward(device, *model, state, 0, good);
     CHECK(contains(error_of([&] { (void)forward(device, *model, state, 0, outside); }), "expected below 160, found 160"));
     CHECK(contains(error_of([&] { (void)forward(device, *model, state, 0, none); }), "input_ids"));
     const std::vector<TokenId> too_many(126, 5);
     CHECK(contains(error_of([&] { (void)forward(device, *model, state, 0, too_many); }), "expected at most 128 tokens, found 129"));
-    CHECK(state.tokens[0] == good);
+    CHECK(state.tokens(0) == good);
     const std::vector<TokenId> as_many(125, 5);
     (void)forward(device, *model, state, 0, as_many);
-    CHECK(state.tokens[0].size() == 128);
+    CHECK(state.tokens(0).size() == 128);
 }
 
 TEST_CASE("a model path that is none is a clear error") {

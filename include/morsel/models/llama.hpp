@@ -12,6 +12,8 @@
 #include "morsel/core/error.hpp"
 #include "morsel/core/progress.hpp"
 #include "morsel/models/llama_config.hpp"
+#include "morsel/models/decoder_input.hpp"
+#include "morsel/models/observer.hpp"
 #include "morsel/models/weights.hpp"
 #include "morsel/ops/device.hpp"
 
@@ -175,10 +177,6 @@ LlamaState<D> make_llama_state(D& device, const Llama<D>& model, std::size_t seq
     return state;
 }
 
-struct NoObserver {
-    void operator()(std::size_t, const float*) const {}
-};
-
 namespace detail {
 
 template <class D>
@@ -213,13 +211,11 @@ void run_blocks(D& device, const Llama<D>& model, LlamaState<D>& state, std::spa
                                    .scale = 1.0f / std::sqrt(static_cast<float>(c.head_dim)), .window = c.window(i), .eps = c.rms_norm_eps,
                                    .q_norm = layer.q_norm.data(), .k_norm = layer.k_norm.data()};
         observe(i, hidden);
-        rms_norm(device, hidden, layer.input_layernorm.data(), c.rms_norm_eps, rows, c.hidden_size, normed);
-        linear(device, normed, rows, layer.qkv_proj, {.bias = layer.qkv_bias.data()}, qkv);
-        rope_and_cache(device, qkv, shape, rope, segments, state.cache, i);
-        attention(device, qkv, shape, segments, state.cache, i, context);
+        norm_linear(device, hidden, layer.input_layernorm.data(), c.rms_norm_eps, rows, layer.qkv_proj, {.bias = layer.qkv_bias.data()}, normed, qkv);
+        attend(device, qkv, shape, rope, segments, state.cache, i, context);
         linear(device, context, rows, layer.o_proj, {.bias = layer.o_bias.data(), .accumulate = true}, hidden);
-        rms_norm(device, hidden, layer.post_attention_layernorm.data(), c.rms_norm_eps, rows, c.hidden_size, normed);
-        linear(device, normed, rows, layer.gate_up_proj, {.bias = layer.gate_up_bias.data(), .activation = c.hidden_act, .gated = true}, mlp);
+        norm_linear(device, hidden, layer.post_attention_layernorm.data(), c.rms_norm_eps, rows, layer.gate_up_proj,
+                    {.bias = layer.gate_up_bias.data(), .activation = c.hidden_act, .gated = true}, normed, mlp);
         linear(device, mlp, rows, layer.down_proj, {.bias = layer.down_bias.data(), .accumulate = true}, hidden);
     }
     rms_norm(device, hidden, model.norm.data(), c.rms_norm_eps, rows, c.hidden_size, normed);
@@ -236,11 +232,7 @@ const float* forward(D& device, const Llama<D>& model, LlamaState<D>& state, std
     const LlamaConfig& c = model.config;
     std::vector<TokenId>& tokens = state.tokens.at(sequence);
     const std::size_t past = tokens.size(), total = past + input_ids.size();
-    if (input_ids.empty()) throw Error("no tokens to run", {.key = "input_ids"});
-    if (total > c.max_position_embeddings)
-        throw Error("longer than the model's context", {.key = "input_ids", .expected = "at most " + std::to_string(c.max_position_embeddings) + " tokens", .found = std::to_string(total)});
-    for (const TokenId id : input_ids)
-        if (id >= c.vocab_size) throw Error("token id outside the vocabulary", {.key = "input_ids", .expected = "below " + std::to_string(c.vocab_size), .found = std::to_string(id)});
+    detail::check_decoder_input(input_ids, past, c.vocab_size, c.max_position_embeddings);
 
     tokens.insert(tokens.end(), input_ids.begin(), input_ids.end());
     try {

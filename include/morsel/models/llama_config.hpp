@@ -9,6 +9,7 @@
 
 #include "morsel/core/dtype.hpp"
 #include "morsel/formats/json.hpp"
+#include "morsel/models/config_values.hpp"
 #include "morsel/models/rope.hpp"
 #include "morsel/ops/device.hpp"
 
@@ -35,32 +36,6 @@ struct LlamaConfig {
 
     std::size_t window(std::size_t layer) const { return layer < first_window_layer ? 0 : sliding_window; }
 };
-
-namespace detail {
-
-inline Activation activation_of(const JsonObject& config, std::string_view key, std::string_view otherwise) {
-    const std::string name = config.get_or<std::string>(key, std::string(otherwise));
-    if (name == "silu" || name == "swish") return Activation::silu;
-    if (name == "gelu") return Activation::gelu;
-    if (name == "gelu_new" || name == "gelu_pytorch_tanh") return Activation::gelu_tanh;
-    if (name == "relu") return Activation::relu;
-    throw config.error(key, "not supported", "silu, gelu, gelu_new, gelu_pytorch_tanh or relu", name);
-}
-
-// One id, or a list of them.
-inline std::vector<TokenId> token_ids_of(const JsonObject& config, std::string_view key) {
-    std::vector<TokenId> ids;
-    if (!config.has(key)) return ids;
-    const Json& value = config.at(key);
-    if (value.is_array()) {
-        for (const Json& one : value) ids.push_back(json_value<TokenId>(one, config.file(), config.path_of(key)));
-    } else {
-        ids.push_back(json_value<TokenId>(value, config.file(), config.path_of(key)));
-    }
-    return ids;
-}
-
-}  // namespace detail
 
 // Throws Error where sizes contradict one another or exceed what any file could hold.
 inline void check_llama_config(const LlamaConfig& c, const std::string& file) {

@@ -1,9 +1,13 @@
 // Takes a model's weights out of a TensorSource by name, with the shape the config demands. All missing names come in one error;
 // a wrong shape or an unusable dtype names the tensor, what was expected and what was found. Tensors that nobody asked for are
 // listed in the report, not refused: files carry buffers and heads that a model does not need.
+// Old files call the same weights by other names; a model gives a function that turns a stored name into its own.
 #pragma once
+#include <algorithm>
 #include <cstddef>
+#include <functional>
 #include <initializer_list>
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
@@ -20,10 +24,25 @@ class WeightReader {
   public:
     explicit WeightReader(const TensorSource& source) : source_(&source) {}
 
-    bool has(std::string_view name) const { return source_->find(name) != nullptr; }
+    // `rename` gives the model's name for a stored one, or "" for a buffer that no model needs. Throws Error where two tensors
+    // have one name.
+    WeightReader(const TensorSource& source, const std::function<std::string(std::string_view)>& rename) : source_(&source) {
+        for (const std::string& stored : source.names()) {
+            std::string name = rename(stored);
+            if (name.empty()) {
+                taken_.insert(stored);
+            } else if (const auto [known, added] = stored_.emplace(std::move(name), stored); !added) {
+                throw Error("two tensors for one weight", {.file = source.path().string(), .key = known->first, .found = known->second + " and " + stored});
+            }
+        }
+        renamed_ = true;
+    }
+
+    bool has(std::string_view name) const { return source_->find(stored_name(name)) != nullptr; }
 
     // The tensor of that name and shape; throws Error.
-    const TensorView& take(const std::string& name, std::initializer_list<std::uint64_t> shape) {
+    const TensorView& take(const std::string& model_name, std::initializer_list<std::uint64_t> shape) {
+        const std::string name = stored_name(model_name);
         const TensorView& view = source_->at(name);
         if (!std::equal(view.shape.begin(), view.shape.end(), shape.begin(), shape.end()))
             throw Error("wrong shape", {.file = source_->path().string(), .key = name,
@@ -57,11 +76,22 @@ class WeightReader {
         return left;
     }
 
+    // Counts a tensor as known though nothing reads it: what only repeats another.
+    void ignore(std::string_view name) { taken_.insert(stored_name(name)); }
+
     const TensorSource& source() const noexcept { return *source_; }
 
   private:
+    std::string stored_name(std::string_view name) const {
+        if (!renamed_) return std::string(name);
+        const auto found = stored_.find(name);
+        return found == stored_.end() ? std::string(name) : found->second;
+    }
+
     const TensorSource* source_;  // never null
-    std::set<std::string> taken_;
+    bool renamed_ = false;
+    std::map<std::string, std::string, std::less<>> stored_;  // by the model's names
+    std::set<std::string> taken_;                             // stored names
 };
 
 }  // namespace morsel

@@ -15,7 +15,6 @@
 #include "morsel/chat/chat_template.hpp"
 #include "morsel/core/progress.hpp"
 #include "morsel/generation/generate.hpp"
-#include "morsel/models/llama.hpp"
 #include "morsel/pipeline/load_decoder.hpp"
 #include "morsel/tokenizer/from_pretrained.hpp"
 #include "morsel/tokenizer/stream_decoder.hpp"
@@ -76,13 +75,11 @@ class TextGenerator {
         as_rendered.add_special_tokens = false;
         std::vector<TokenId> prompt_ids = tokenizer_->encode_ids(render_chat(messages), as_rendered);
         // At least the last token is run again: its logits are needed.
-        std::vector<TokenId>& cached = state_.tokens[0];
+        std::vector<TokenId>& cached = state_.tokens(0);
         const std::size_t most = std::min(cached.size(), prompt_ids.empty() ? 0 : prompt_ids.size() - 1);
         const auto differ = std::mismatch(cached.begin(), cached.begin() + static_cast<std::ptrdiff_t>(most), prompt_ids.begin()).first;
         const auto common = static_cast<std::size_t>(differ - cached.begin());
-        // Longrope's keys depend on the length of the whole sequence, so they can only be kept while that changes nothing.
-        const bool reusable = model_->config.rope.is_long(cached.size()) == model_->config.rope.is_long(prompt_ids.size());
-        cached.resize(reusable ? common : 0);
+        cached.resize(cache_reusable(*model_, cached.size(), prompt_ids.size()) ? common : 0);
         return run(std::move(prompt_ids), config, on_text);
     }
 
@@ -102,17 +99,17 @@ class TextGenerator {
     }
 
     const Tokenizer& tokenizer() const noexcept { return *tokenizer_; }
-    const Llama<D>& model() const noexcept { return *model_; }
+    const DecoderModel<D>& model() const noexcept { return *model_; }
     const GenerationConfig& generation_defaults() const noexcept { return defaults_; }
     D& device() noexcept { return *device_; }
 
   private:
     TextGenerator(std::unique_ptr<D> device, std::shared_ptr<const Tokenizer> tokenizer, LoadedDecoder<D> decoder)
         : device_(std::move(device)), tokenizer_(std::move(tokenizer)), model_(std::move(decoder.model)), defaults_(std::move(decoder.generation)),
-          state_(make_llama_state(*device_, *model_)) {
-        if (tokenizer_->id_bound() > model_->config.vocab_size)
+          state_(make_decoder_state(*device_, *model_)) {
+        if (tokenizer_->id_bound() > model_->vocab_size())
             throw Error("the tokenizer has more tokens than the model has embeddings", {.key = "vocab_size", .expected = "at least " + std::to_string(tokenizer_->id_bound()),
-                                                                                        .found = std::to_string(model_->config.vocab_size)});
+                                                                                        .found = std::to_string(model_->vocab_size())});
         if (!defaults_.eos_token_id)
             if (const auto eos = tokenizer_->eos_id()) defaults_.eos_token_id = {*eos};
         if (!defaults_.bos_token_id) defaults_.bos_token_id = tokenizer_->bos_id();
@@ -121,20 +118,20 @@ class TextGenerator {
     // Runs what of the prompt is not in the cache, in chunks that keep the work space small, and then one token at a time.
     GeneratedText run(std::vector<TokenId> prompt_ids, const GenerationConfig& config, const TextCallback& on_text) {
         constexpr std::size_t chunk = 512;  // rows
-        const LlamaConfig& c = model_->config;
-        GenerationSettings settings = resolve(merged(config, defaults_), prompt_ids.size(), c.vocab_size);
-        settings.context_limit = c.max_position_embeddings;
+        const std::size_t vocab_size = model_->vocab_size(), hidden_size = model_->hidden_size();
+        GenerationSettings settings = resolve(merged(config, defaults_), prompt_ids.size(), vocab_size);
+        settings.context_limit = model_->max_tokens();
         settings.sampled_vocab = static_cast<std::size_t>(tokenizer_->id_bound());
-        logits_.resize(c.vocab_size);
-        if (logits_buffer_.size() < c.vocab_size) logits_buffer_ = allocate(*device_, c.vocab_size);
-        std::size_t skip = state_.tokens[0].size();  // of the prompt, in the cache already
+        logits_.resize(vocab_size);
+        if (logits_buffer_.size() < vocab_size) logits_buffer_ = allocate(*device_, vocab_size);
+        std::size_t skip = state_.tokens(0).size();  // of the prompt, in the cache already
         const auto step = [&](std::span<const TokenId> ids) -> std::span<float> {
             ids = ids.subspan(std::exchange(skip, 0));
             const float* last = nullptr;
             while (!ids.empty()) {
                 const std::span<const TokenId> part = ids.first(std::min(ids.size(), chunk));
                 const float* hidden = forward(*device_, *model_, state_, 0, part);
-                last = hidden + (part.size() - 1) * c.hidden_size;
+                last = hidden + (part.size() - 1) * hidden_size;
                 ids = ids.subspan(part.size());
             }
             logits(*device_, *model_, last, 1, logits_buffer_.data());
@@ -172,9 +169,9 @@ class TextGenerator {
 
     std::unique_ptr<D> device_;
     std::shared_ptr<const Tokenizer> tokenizer_;
-    std::shared_ptr<const Llama<D>> model_;
+    std::shared_ptr<const DecoderModel<D>> model_;
     GenerationConfig defaults_;
-    LlamaState<D> state_;
+    DecoderState<D> state_;
     typename D::Buffer logits_buffer_;  // [vocab_size], on the device
     std::vector<float> logits_;         // [vocab_size]
 };

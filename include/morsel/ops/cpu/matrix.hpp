@@ -111,24 +111,4 @@ inline CpuMatrix prepare_matrix(Cpu& device, const TensorView& view) {
     return prepare_matrix(device, std::span(&part, 1));
 }
 
-// out [ids.size(), in_features]: rows of the table. Every id must be below out_features.
-inline void embed(Cpu& device, const CpuMatrix& table, std::span<const TokenId> ids, float* out) {
-    const std::size_t width = table.in_features;
-    device.pool().split(ids.size(), 16, [&](std::size_t begin, std::size_t end, unsigned) {
-        for (std::size_t i = begin; i < end; ++i) {
-            const auto run =
-                std::find_if(table.runs.begin(), table.runs.end(), [&](const CpuMatrix::Run& r) { return ids[i] < r.first_row + r.rows; });
-            const std::size_t row = ids[i] - run->first_row;
-            const std::uint8_t* panel = run->data + row / panel_rows * run->panel_bytes;
-            with_panel_type(run->type, [&]<DType Type>() {
-                for (std::size_t k = 0; k < width; k += 32) {
-                    float block[32];
-                    unpack_block<Type, 1>(panel, k / 32, row % panel_rows, block);
-                    std::copy_n(block, std::min<std::size_t>(32, width - k), out + i * width + k);
-                }
-            });
-        }
-    });
-}
-
 }  // namespace morsel
