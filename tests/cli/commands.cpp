@@ -214,6 +214,45 @@ TEST_CASE("inspect lists tensors") {
     CHECK(run("inspect " + model).out.find("tokenizer: BPE, 380 tokens, 3 of them added, bos <|im_start|>, eos <|im_end|>, with a chat template") != std::string::npos);
 }
 
+TEST_CASE("train counts once for several vocabularies, goes on from one, and reports") {
+    const auto corpus = scratch("counted.txt"), other = scratch("counted2.txt"), table = scratch("words"), second = scratch("words2"), whole = scratch("whole"), part = scratch("part"), rest = scratch("rest");
+    {
+        std::ofstream one(corpus), two(other);
+        for (int i = 0; i < 300; ++i) one << "the lower the newest, the wider the lowest " << i << "\n", two << "hug pug pun bun hugs " << i % 7 << "\n";
+    }
+    const std::string common = " --quiet --special-tokens '<|endoftext|>' --all-bytes --vocab-size ";
+    CHECK(run("train bpe --files " + quoted(corpus) + " " + quoted(other) + common + "340 --output " + quoted(whole) + " --formats tokenizer.json vocab tiktoken").status == 0);
+    CHECK(run("train counts --quiet --memory 1 --files " + quoted(corpus) + " --output " + quoted(table)).status == 0);
+    CHECK(run("train counts --quiet --files - --output " + quoted(second), read_file(other)).status == 0);
+    const std::string counts = "train bpe --counts " + quoted(table) + " " + quoted(second) + common;
+    CHECK(run(counts + "300 --output " + quoted(part)).status == 0);
+    CHECK(run(counts + "340 --output " + quoted(rest)).status == 0);
+    CHECK(read_file(rest / "tokenizer.json") == read_file(whole / "tokenizer.json"));
+    CHECK(run(counts + "340 --start " + quoted(part) + " --output " + quoted(rest)).status == 0);
+    CHECK(read_file(rest / "tokenizer.json") == read_file(whole / "tokenizer.json"));
+    CHECK(std::filesystem::exists(whole / "tokenizer.tiktoken"));
+    CHECK(std::filesystem::exists(whole / "merges.txt"));
+
+    const Outcome reported = run(counts + "300 --report --held-out " + quoted(corpus) + " --pictures " + quoted(part) + " --output " + quoted(part));
+    CHECK(reported.status == 0);
+    CHECK(reported.err.find("held out: ") != std::string::npos);
+    CHECK(read_file(part / "growth.svg").starts_with("<svg"));
+    CHECK(read_file(part / "coverage.svg").find("text held out") != std::string::npos);
+
+    CHECK(run("train counts --quiet --normalizer nfc --files " + quoted(other) + " --output " + quoted(second)).status == 0);
+    const Outcome mixed = run(counts + "300 --output " + quoted(part));
+    CHECK(mixed.status == 1);
+    CHECK(mixed.err.find("cannot be merged") != std::string::npos);
+    std::ofstream(second, std::ios::binary) << "no table";
+    CHECK(run(counts + "300 --output " + quoted(part)).err.find(second.string()) != std::string::npos);
+    CHECK(run(counts + "300 --like " + quoted(whole) + " --output " + quoted(part)).status == 2);
+    CHECK(run("train bpe --output " + quoted(part)).status == 2);
+    CHECK(run("train bpe --files " + quoted(corpus) + " --formats gguf --output " + quoted(part)).status == 2);
+    CHECK(run("train bpe --quiet --pre-tokenizer none --files " + quoted(corpus) + " --output " + quoted(part)).err.find("tokenizer.json only") != std::string::npos);
+    CHECK(run("train bpe --quiet --pre-tokenizer none --formats vocab --files " + quoted(corpus) + " --output " + quoted(part)).status == 1);
+    for (const auto& path : {corpus, other, table, second, whole, part, rest}) std::filesystem::remove_all(path);
+}
+
 TEST_CASE("train learns a vocabulary that encode then uses, the same at any number of threads") {
     const auto corpus = scratch("corpus.txt"), one = scratch("bpe1"), three = scratch("bpe3"), pieces = scratch("wordpiece");
     {
