@@ -128,7 +128,7 @@ void forward_encoder(Cpu& device, const Encoder<Cpu>& encoder, const Inputs& in,
     }
 }
 
-void forward_decoder(Cpu& device, const Decoder<Cpu>& decoder, const Inputs& in, Outputs& outputs) {
+void forward_decoder(Cpu& device, const DecoderModel<Cpu>& decoder, const Inputs& in, Outputs& outputs) {
     const std::size_t width = decoder.hidden_size(), vocab_size = decoder.vocab_size();
     std::vector<std::vector<float>*> hidden_states;
     for (std::size_t i = 0; i <= decoder.num_layers(); ++i) hidden_states.push_back(&outputs.add("hidden_states." + std::to_string(i), {in.batch, in.length, width}));

@@ -92,19 +92,20 @@ void print_tokenizer(const std::filesystem::path& path) {
 int run_inspect(const Arguments& arguments) {
     const std::filesystem::path path = arguments.positional().front();
     const std::unique_ptr<TensorSource> source = open_weights(path);
-    const char* format = "safetensors";
     std::printf("%-42s %s\n", "file", source->path().string().c_str());
     if (const auto* gguf = dynamic_cast<const GgufFile*>(source.get())) {
-        format = "GGUF";
         print_pair("format", "GGUF version " + std::to_string(gguf->version()));
         for (const std::string_view key : gguf->keys()) print_pair(key, value_text(*gguf->value(key)));
-    } else if (const auto* sharded = dynamic_cast<const ShardedSafetensors*>(source.get())) {
-        print_pair("format", "safetensors in several files");
+    } else if (const auto* sharded = dynamic_cast<const ShardedWeights*>(source.get())) {
+        print_pair("format", source->path().filename() == "pytorch_model.bin.index.json" ? "torch checkpoints in several files" : "safetensors in several files");
         for (const std::string& warning : sharded->warnings()) std::fprintf(stderr, "morsel: %s: %s\n", source->path().string().c_str(), warning.c_str());
         for (const std::string& name : sharded->unlisted()) std::fprintf(stderr, "morsel: %s: %s: not in the index\n", source->path().string().c_str(), one_line(name).c_str());
     } else if (const auto* file = dynamic_cast<const SafetensorsFile*>(source.get())) {
-        print_pair("format", format);
+        print_pair("format", "safetensors");
         for (const auto& [key, value] : file->metadata()) print_pair(key, one_line(value));
+    } else if (const auto* torch = dynamic_cast<const TorchCheckpoint*>(source.get())) {
+        print_pair("format", "torch checkpoint");
+        for (const std::string& warning : torch->warnings()) std::fprintf(stderr, "morsel: %s: %s\n", source->path().string().c_str(), one_line(warning).c_str());
     }
 
     std::map<std::string_view, std::pair<std::size_t, double>> by_type;  // dtype → tensors, bytes

@@ -8,9 +8,12 @@
 #include <string>
 
 #include "formats/file_bytes.hpp"
+#include "formats/torch_builder.hpp"
 #include "morsel/formats/gguf.hpp"
 #include "morsel/formats/safetensors.hpp"
+#include "morsel/formats/torch_checkpoint.hpp"
 #include "support/catch.hpp"
+#include "support/reference_data.hpp"
 
 namespace {
 
@@ -77,6 +80,22 @@ std::string small_gguf() {
         .tensor("a", {4, 2}, 0, std::string(32, 'x')).tensor("q", {32, 1}, 8, std::string(34, 'q')).build();
 }
 
+// Damage behind a right checksum gets further.
+struct UncheckedTorchCheckpoint {
+    TorchCheckpoint file;
+    explicit UncheckedTorchCheckpoint(std::span<const std::byte> bytes) : file(bytes, {}, {.verify_checksums = false}) {}
+    std::vector<std::string> names() const { return file.names(); }
+    const TensorView& at(const std::string& name) const { return file.at(name); }
+};
+
+std::string small_torch() {
+    using namespace pickled;
+    const std::string tensor = Tensor{.size = {2, 2}, .strides = {1, 2}}.build(), half = Tensor{.storage = storage("1", 3, "HalfStorage"), .offset = 1, .size = {2}}.build();
+    ZipBuilder zip = torch_archive(whole(dict({text("a"), tensor, text("b"), half, text("n"), "]q\x01(NK\x01h\x01" "e"})), {{"0", std::string(16, 'w')}, {"1", "123456"}});
+    zip.zip64 = true;
+    return zip.build();
+}
+
 template <class File> void damage(const std::string& whole) {
     REQUIRE(loads<File>(whole));
     for (std::size_t size = 0; size < whole.size(); ++size) {
@@ -122,6 +141,33 @@ std::string repeat(std::string_view text, std::size_t n) {
 
 TEST_CASE("a damaged safetensors file is an object or an error, and no prefix of one loads") { damage<SafetensorsFile>(small_safetensors()); }
 TEST_CASE("a damaged GGUF file is an object or an error, and no prefix of one loads") { damage<GgufFile>(small_gguf()); }
+
+TEST_CASE("a damaged torch checkpoint is an object or an error, and no prefix of one loads") {
+    damage<TorchCheckpoint>(small_torch());
+    damage<UncheckedTorchCheckpoint>(small_torch());
+    damage<TorchCheckpoint>(read_file(test_data() / "torch/training_legacy.bin"));
+}
+
+TEST_CASE("a torch checkpoint takes memory for what it has, not for what it claims") {
+    using namespace pickled;
+    const auto archive = [](const std::string& pickle) { return torch_archive(pickle).build(); };
+    const std::int64_t much = std::int64_t{1} << 40;
+    for (const std::string& file : {
+             archive(whole(dict({text("t"), Tensor{.storage = storage("0", much), .size = {much}}.build()}))),
+             archive(whole(dict({text("t"), Tensor{.size = {much}, .strides = {0}}.build()}))),
+             archive(std::string("\x80\x02X\xff\xff\xff\xff", 7)),
+             archive(std::string("\x80\x02}r\xff\xff\xff\xff.", 9)),
+         })
+        CHECK(memory_of<TorchCheckpoint>(file) <= 65536);
+    // One byte makes one object at most, of 24 bytes, in arrays that double as they grow.
+    const std::string pickle = "\x80\x02](" + repeat("]", 300'000) + "e(" + repeat("N", 300'000) + "t}q\x01(" + repeat(std::string_view("h\x01r\x02\x01\x00\x00", 7), 1000) + "u.";
+    for (const std::string& file : {archive(pickle), archive("\x80\x02" + repeat("(", 5000)), archive("\x80\x02" + repeat("N", 2'000'000))})
+        CHECK(memory_of<TorchCheckpoint>(file) <= 96 * file.size() + 65536);
+    ZipBuilder many;
+    for (int i = 0; i < 20'000; ++i) many.entries.push_back({.name = std::to_string(i), .data = ""});
+    const std::string file = many.build();
+    CHECK(memory_of<TorchCheckpoint>(file) <= 8 * file.size() + 65536);
+}
 
 TEST_CASE("a safetensors header takes at most 8 times its size and 64 KiB") {
     std::vector<std::string> headers = {

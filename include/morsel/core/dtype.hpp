@@ -77,6 +77,21 @@ constexpr bf16 to_bf16(float x) {
     return {static_cast<std::uint16_t>((u + 0x7fffu + ((u >> 16) & 1u)) >> 16)};
 }
 
+// Nearest even, to infinity beyond 65504; NaN stays NaN.
+constexpr f16 to_f16(float x) {
+    const auto bits = std::bit_cast<std::uint32_t>(x);
+    const auto sign = static_cast<std::uint16_t>(bits >> 16 & 0x8000u);
+    const std::uint32_t magnitude = bits & 0x7fffffffu;
+    if (magnitude > 0x7f800000u) return {static_cast<std::uint16_t>(sign | 0x7e00u)};
+    if (magnitude >= 0x477ff000u) return {static_cast<std::uint16_t>(sign | 0x7c00u)};  // 65520, halfway to the next
+    if (magnitude < 0x38800000u) {  // subnormal: a sum with 0.5, whose unit is 2⁻²⁴, rounds to it
+        const float rounded = std::bit_cast<float>(magnitude) + 0.5f;
+        return {static_cast<std::uint16_t>(sign | (std::bit_cast<std::uint32_t>(rounded) - 0x3f000000u))};
+    }
+    const std::uint32_t biased = magnitude - (112u << 23);
+    return {static_cast<std::uint16_t>(sign | ((biased + 0xfffu + (biased >> 13 & 1u)) >> 13))};
+}
+
 // Exact for every input, subnormals, infinities and NaN included.
 constexpr float to_f32(f16 x) {
     const std::uint32_t sign = static_cast<std::uint32_t>(x.bits & 0x8000u) << 16;

@@ -41,6 +41,16 @@ class FileReplacement {
         }
     }
     void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
+    // Overwrites the start of what was written: a header that is known last.
+    void write_start(std::span<const std::byte> bytes) {
+        for (off_t at = 0; !bytes.empty();) {
+            const ssize_t written = ::pwrite(fd_, bytes.data(), bytes.size(), at);
+            if (written < 0 && errno == EINTR) continue;
+            if (written <= 0) throw failure("cannot write");
+            bytes = bytes.subspan(static_cast<std::size_t>(written));
+            at += written;
+        }
+    }
 
     void commit() {
         const mode_t mask = ::umask(0);  // mkstemp makes the file private; give it the mode that a new file has

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -64,8 +65,10 @@ class MappedFile {
     const std::filesystem::path& path() const noexcept { return path_; }
 
     // Tells the kernel that these pages will not be read again soon: a loader that repacks weights calls it tensor by tensor, so
-    // that the resident size never holds the file and its packed copy at once. The bytes stay readable.
+    // that the resident size never holds the file and its packed copy at once. The bytes stay readable. Bytes elsewhere are left alone.
     void release(std::span<const std::byte> part) const noexcept {
+        const std::less_equal<const std::byte*> before;
+        if (data_ == nullptr || !before(data_, part.data()) || !before(part.data() + part.size(), data_ + size_)) return;
         const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
         const auto begin = (reinterpret_cast<std::uintptr_t>(part.data()) + page - 1) / page * page;
         const auto end = reinterpret_cast<std::uintptr_t>(part.data() + part.size()) / page * page;

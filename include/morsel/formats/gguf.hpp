@@ -93,9 +93,7 @@ class GgufFile final : public TensorSource {
         return names;
     }
     std::filesystem::path path() const override { return path_; }
-    void release(const TensorView& view) const override {
-        if (!file_.bytes().empty()) file_.release(view.bytes);
-    }
+    void release(const TensorView& view) const override { file_.release(view.bytes); }
 
     // Metadata. The raw value of that key, or null.
     const GgufValue* value(std::string_view key) const {

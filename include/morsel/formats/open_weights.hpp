@@ -1,4 +1,4 @@
-// Finds and opens the weights of a model: a directory or one file of it, safetensors (one file or several) or GGUF.
+// Finds and opens the weights of a model: a directory or one file of it, safetensors or torch checkpoints (one file or several), GGUF.
 #pragma once
 #include <algorithm>
 #include <filesystem>
@@ -10,14 +10,13 @@
 #include "morsel/core/error.hpp"
 #include "morsel/core/mapped_file.hpp"
 #include "morsel/formats/gguf.hpp"
-#include "morsel/formats/safetensors.hpp"
-#include "morsel/formats/safetensors_index.hpp"
+#include "morsel/formats/sharded_weights.hpp"
 #include "morsel/formats/tensor_source.hpp"
 
 namespace morsel {
 
-// A directory: model.safetensors, else model.safetensors.index.json, else its single *.gguf. A file is taken for what its content is:
-// GGUF by its magic, an index by '{', else safetensors. Throws Error that lists what was looked for, or the error of the file.
+// A directory: model.safetensors, else pytorch_model.bin, each before its .index.json, else its single *.gguf. A file is taken for what
+// its content is: GGUF and torch checkpoints by their magic, an index by '{', else safetensors. Throws Error that lists what was looked for, or the error of the file.
 inline std::unique_ptr<TensorSource> open_weights(const std::filesystem::path& path) {
     namespace fs = std::filesystem;
     std::error_code ignored;
@@ -28,11 +27,13 @@ inline std::unique_ptr<TensorSource> open_weights(const std::filesystem::path& p
             return file.text().starts_with(magic) ? magic : file.text().starts_with(index) ? index : std::string_view();
         }();
         if (start == "GGUF") return std::make_unique<GgufFile>(path);
-        if (start == "{") return std::make_unique<ShardedSafetensors>(path);
-        return std::make_unique<SafetensorsFile>(path);
+        if (start == "{") return std::make_unique<ShardedWeights>(path);
+        return detail::open_shard(path);
     }
-    if (fs::exists(path / "model.safetensors", ignored)) return std::make_unique<SafetensorsFile>(path / "model.safetensors");
-    if (fs::exists(path / "model.safetensors.index.json", ignored)) return std::make_unique<ShardedSafetensors>(path / "model.safetensors.index.json");
+    for (const char* name : {"model.safetensors", "pytorch_model.bin"}) {
+        if (fs::exists(path / name, ignored)) return detail::open_shard(path / name);
+        if (const fs::path index = path / (std::string(name) + ".index.json"); fs::exists(index, ignored)) return std::make_unique<ShardedWeights>(index);
+    }
     std::vector<fs::path> gguf;
     for (auto entry = fs::directory_iterator(path, ignored); entry != fs::directory_iterator(); entry.increment(ignored)) {
         if (ignored) break;
@@ -42,7 +43,7 @@ inline std::unique_ptr<TensorSource> open_weights(const std::filesystem::path& p
     std::sort(gguf.begin(), gguf.end());
     if (!gguf.empty())
         throw Error("several .gguf files: give the path of one", {.file = path.string(), .found = gguf.front().filename().string() + " and " + std::to_string(gguf.size() - 1) + " more"});
-    throw Error("no weights found", {.file = path.string(), .expected = "model.safetensors, model.safetensors.index.json or one *.gguf"});
+    throw Error("no weights found", {.file = path.string(), .expected = "model.safetensors, pytorch_model.bin, either with .index.json, or one *.gguf"});
 }
 
 }  // namespace morsel

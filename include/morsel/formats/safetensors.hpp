@@ -24,11 +24,11 @@
 #include "morsel/core/mapped_file.hpp"
 #include "morsel/formats/json_scanner.hpp"
 #include "morsel/formats/tensor_source.hpp"
+#include "morsel/unicode/utf8.hpp"
 
 namespace morsel {
 
 inline constexpr std::uint64_t max_safetensors_header = 100'000'000;  // bytes, the format's own limit
-inline constexpr std::size_t max_tensor_rank = 64;
 
 namespace detail {
 
@@ -38,10 +38,6 @@ inline std::optional<DType> safetensors_dtype(std::string_view name) {
         if (dtype_info(static_cast<DType>(i)).name == name) return static_cast<DType>(i);
     return std::nullopt;
 }
-
-// Both give false instead of a result that does not fit 64 bits.
-inline bool checked_multiply(std::uint64_t a, std::uint64_t b, std::uint64_t& product) { return !__builtin_mul_overflow(a, b, &product); }
-inline bool checked_add(std::uint64_t a, std::uint64_t b, std::uint64_t& sum) { return !__builtin_add_overflow(a, b, &sum); }
 
 }  // namespace detail
 
@@ -66,9 +62,7 @@ class SafetensorsFile final : public TensorSource {
         return names;
     }
     std::filesystem::path path() const override { return path_; }
-    void release(const TensorView& view) const override {
-        if (!file_.bytes().empty()) file_.release(view.bytes);
-    }
+    void release(const TensorView& view) const override { file_.release(view.bytes); }
 
     // The header's `__metadata__`, decoded on every call; empty where there is none.
     std::map<std::string, std::string> metadata() const {
@@ -109,7 +103,7 @@ class SafetensorsFile final : public TensorSource {
             throw error("invalid header length: the header would end after the file", {}, "at most " + std::to_string(text.size() - 8) + " bytes",
                         guess(std::to_string(length)));
         const std::string_view header = text.substr(8, static_cast<std::size_t>(length));
-        if (const std::size_t bad = detail::first_invalid_utf8(header); bad != std::string_view::npos)
+        if (const std::size_t bad = unicode::valid_prefix(header); bad != header.size())
             throw error("invalid UTF-8 in the header", "byte " + std::to_string(8 + bad));
         read_header(header);
         index();

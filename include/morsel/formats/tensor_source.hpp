@@ -1,5 +1,5 @@
 // The waist between file formats and models: a tensor is a name, a dtype, a shape and bytes.
-// safetensors, sharded safetensors, GGUF and later the torch checkpoint each implement TensorSource; models and `prepare_matrix`
+// safetensors, GGUF, the torch checkpoint and models in several files each implement TensorSource; models and `prepare_matrix`
 // know nothing else of files.
 #pragma once
 #include <cstddef>
@@ -23,6 +23,16 @@ struct TensorView {
     std::vector<std::uint64_t> shape = {};   // outermost first; empty for a scalar
     std::span<const std::byte> bytes = {};
 };
+
+inline constexpr std::size_t max_tensor_rank = 64;
+
+namespace detail {
+
+// Both give false instead of a result that does not fit 64 bits.
+inline bool checked_multiply(std::uint64_t a, std::uint64_t b, std::uint64_t& product) { return !__builtin_mul_overflow(a, b, &product); }
+inline bool checked_add(std::uint64_t a, std::uint64_t b, std::uint64_t& sum) { return !__builtin_add_overflow(a, b, &sum); }
+
+}  // namespace detail
 
 // "[2, 3]"
 inline std::string shape_text(std::span<const std::uint64_t> shape) {

@@ -8,4 +8,5 @@
 #include "morsel/ops/cpu/linear.hpp"
 #include "morsel/ops/cpu/matrix.hpp"
 #include "morsel/ops/cpu/norm.hpp"
+#include "morsel/ops/cpu/pool.hpp"
 #include "morsel/ops/cpu/rope.hpp"

@@ -23,7 +23,7 @@ namespace morsel {
 
 // One of the decoders. Immutable after load_decoder, so one may be shared by threads that each have their own device and state.
 template <class D>
-struct Decoder {
+struct DecoderModel {
     std::variant<Llama<D>, Gpt2<D>> model;
 
     // f(config) of the model there is.
@@ -61,14 +61,14 @@ struct DecoderState {
 };
 
 template <class D>
-DecoderState<D> make_decoder_state(D& device, const Decoder<D>& decoder, std::size_t sequences = 1) {
+DecoderState<D> make_decoder_state(D& device, const DecoderModel<D>& decoder, std::size_t sequences = 1) {
     if (const auto* gpt2 = std::get_if<Gpt2<D>>(&decoder.model)) return {make_gpt2_state(device, *gpt2, sequences)};
     return {make_llama_state(device, std::get<Llama<D>>(decoder.model), sequences)};
 }
 
 // As the model's own: final hidden states [input_ids.size(), hidden_size] of new tokens behind those of the state.
 template <class D, class Observe = NoObserver>
-const float* forward(D& device, const Decoder<D>& decoder, DecoderState<D>& state, std::size_t sequence, std::span<const TokenId> input_ids, Observe&& observe = {}) {
+const float* forward(D& device, const DecoderModel<D>& decoder, DecoderState<D>& state, std::size_t sequence, std::span<const TokenId> input_ids, Observe&& observe = {}) {
     if (const auto* gpt2 = std::get_if<Gpt2<D>>(&decoder.model))
         return forward(device, *gpt2, std::get<Gpt2State<D>>(state.state), sequence, input_ids, observe);
     return forward(device, std::get<Llama<D>>(decoder.model), std::get<LlamaState<D>>(state.state), sequence, input_ids, observe);
@@ -76,7 +76,7 @@ const float* forward(D& device, const Decoder<D>& decoder, DecoderState<D>& stat
 
 // Logits [rows, vocab_size] of final hidden states [rows, hidden_size], both on the device.
 template <class D>
-void logits(D& device, const Decoder<D>& decoder, const float* hidden_states, std::size_t rows, float* out) {
+void logits(D& device, const DecoderModel<D>& decoder, const float* hidden_states, std::size_t rows, float* out) {
     std::visit([&](const auto& m) { logits(device, m, hidden_states, rows, out); }, decoder.model);
 }
 
@@ -89,14 +89,14 @@ void reset(DecoderState<D>& state, std::size_t sequence = 0) {
 // Whether the first tokens of a sequence may stay in the cache when it is to have `length` tokens and has `cached`: longrope's keys
 // depend on the length of the whole sequence.
 template <class D>
-bool cache_reusable(const Decoder<D>& decoder, std::size_t cached, std::size_t length) {
+bool cache_reusable(const DecoderModel<D>& decoder, std::size_t cached, std::size_t length) {
     const auto* llama = std::get_if<Llama<D>>(&decoder.model);
     return llama == nullptr || llama->config.rope.is_long(cached) == llama->config.rope.is_long(length);
 }
 
 template <class D>
 struct LoadedDecoder {
-    std::shared_ptr<const Decoder<D>> model;  // shareable between threads
+    std::shared_ptr<const DecoderModel<D>> model;  // shareable between threads
     GenerationConfig generation;              // of generation_config.json; end tokens of config.json where that has none
 };
 
@@ -105,7 +105,7 @@ template <class D>
 LoadedDecoder<D> load_decoder(D& device, const std::filesystem::path& path, const ProgressCallback& progress = {}) {
     const std::unique_ptr<TensorSource> weights = open_weights(path);
     LoadedDecoder<D> loaded;
-    Decoder<D> decoder;
+    DecoderModel<D> decoder;
     if (const auto* gguf = dynamic_cast<const GgufFile*>(weights.get())) {
         decoder.model = load_llama(device, llama_config(*gguf), GgufLlamaWeights(*gguf), progress);
     } else {
@@ -121,7 +121,7 @@ LoadedDecoder<D> load_decoder(D& device, const std::filesystem::path& path, cons
         if (!loaded.generation.bos_token_id) loaded.generation.bos_token_id = config.bos_token_id;
         if (!loaded.generation.pad_token_id) loaded.generation.pad_token_id = config.pad_token_id;
     });
-    loaded.model = std::make_shared<const Decoder<D>>(std::move(decoder));
+    loaded.model = std::make_shared<const DecoderModel<D>>(std::move(decoder));
     return loaded;
 }
 

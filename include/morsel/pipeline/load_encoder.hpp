@@ -46,10 +46,16 @@ inline bool is_encoder_type(std::string_view model_type) {
     return false;
 }
 
+// The directory of a model: the path itself, or where the file lies.
+inline std::filesystem::path model_directory(const std::filesystem::path& path) {
+    std::error_code ignored;
+    return std::filesystem::is_directory(path, ignored) ? path : std::filesystem::absolute(path).parent_path();
+}
+
 // `path`: a directory with config.json and weights, or its file of weights. Throws Error.
 template <class D>
 Encoder<D> load_encoder(D& device, const std::filesystem::path& path, const ProgressCallback& progress = {}) {
-    const std::filesystem::path directory = std::filesystem::is_directory(path) ? path : path.parent_path();
+    const std::filesystem::path directory = model_directory(path);
     const Json parsed = parse_json_file(directory / "config.json");
     const JsonObject json(parsed, directory / "config.json");
     const auto type = json.template get<std::string>("model_type");

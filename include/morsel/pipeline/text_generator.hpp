@@ -99,7 +99,7 @@ class TextGenerator {
     }
 
     const Tokenizer& tokenizer() const noexcept { return *tokenizer_; }
-    const Decoder<D>& model() const noexcept { return *model_; }
+    const DecoderModel<D>& model() const noexcept { return *model_; }
     const GenerationConfig& generation_defaults() const noexcept { return defaults_; }
     D& device() noexcept { return *device_; }
 
@@ -169,7 +169,7 @@ class TextGenerator {
 
     std::unique_ptr<D> device_;
     std::shared_ptr<const Tokenizer> tokenizer_;
-    std::shared_ptr<const Decoder<D>> model_;
+    std::shared_ptr<const DecoderModel<D>> model_;
     GenerationConfig defaults_;
     DecoderState<D> state_;
     typename D::Buffer logits_buffer_;  // [vocab_size], on the device

@@ -26,7 +26,7 @@ struct Model {
     std::filesystem::path index(const std::string& text) const { return directory.write("model.safetensors.index.json", text); }
     std::string verdict(const std::string& text) const {
         try {
-            const ShardedSafetensors read(index(text));
+            const ShardedWeights read(index(text));
             return "";
         } catch (const Error& error) {
             return error.what();
@@ -46,7 +46,7 @@ const char* good = R"({"metadata":{"total_size":11},"weight_map":{"a":"s1.safete
 
 TEST_CASE("a sharded model reads as one") {
     const Model model;
-    const ShardedSafetensors file(model.index(good));
+    const ShardedWeights file(model.index(good));
     CHECK(file.names() == std::vector<std::string>{"a", "b"});
     CHECK(std::memcmp(file.at("b").bytes.data(), "second", 6) == 0);
     CHECK(file.at("b").bytes.size() == 6);
@@ -87,11 +87,11 @@ TEST_CASE("an index that is not what an index must be is refused") {
 
 TEST_CASE("what is odd in an index but harmless is reported, not refused") {
     const Model model;
-    const ShardedSafetensors partly(model.index(R"({"metadata":{"total_size":1e9,"x":null},"weight_map":{"b":"s2.safetensors"},"other":[1]})"));  // X6
+    const ShardedWeights partly(model.index(R"({"metadata":{"total_size":1e9,"x":null},"weight_map":{"b":"s2.safetensors"},"other":[1]})"));  // X6
     CHECK(partly.warnings().empty());
     CHECK(partly.unlisted().empty());
     model.directory.write("both.safetensors", safetensors(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"z":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}})", "az"));
-    const ShardedSafetensors file(model.index(R"({"metadata":{"total_size":7},"weight_map":{"a":"both.safetensors"}})"));
+    const ShardedWeights file(model.index(R"({"metadata":{"total_size":7},"weight_map":{"a":"both.safetensors"}})"));
     CHECK(file.unlisted() == std::vector<std::string>{"z"});
     CHECK(file.names() == std::vector<std::string>{"a"});
     CHECK(file.find("z") == nullptr);
@@ -110,7 +110,7 @@ TEST_CASE("an index of many entries into one shard opens it once") {  // X11
     }
     directory.write("s.safetensors", safetensors(header + "}"));
     const auto start = std::chrono::steady_clock::now();
-    const ShardedSafetensors file(directory.write("i.json", map + "}}"));
+    const ShardedWeights file(directory.write("i.json", map + "}}"));
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
     CHECK(file.names().size() == n);
     CHECK(took.count() < 10);  // under a second without sanitizers; 10^5 openings of a 5 MB header would take an hour
@@ -126,7 +126,7 @@ TEST_CASE("weights are found by directory or content, and what was looked for is
         }
         return "";
     };
-    has(message(directory.path()), "model.safetensors.index.json or one *.gguf");
+    has(message(directory.path()), "either with .index.json, or one *.gguf");
     has(message(directory.path() / "absent"), "cannot open");
     const auto gguf = directory.write("a.gguf", GgufBuilder().tensor("t", {4}, 0, std::string(16, 'x')).build());
     CHECK(open_weights(directory.path())->names() == std::vector<std::string>{"t"});

@@ -1,5 +1,5 @@
-// A model in several safetensors files with `model.safetensors.index.json`, as Hugging Face writes large ones. The index maps
-// tensor names to file names; it is scanned, not built as a tree, and every claim in it is checked: a shard's name must be a plain
+// A model in several files with an index, as Hugging Face writes large ones: `model.safetensors.index.json` over safetensors,
+// `pytorch_model.bin.index.json` over torch checkpoints. The index maps tensor names to file names; it is scanned, not built as a tree, and every claim in it is checked: a shard's name must be a plain
 // name inside the directory, every mapped tensor must be in its shard, no name may be in two shards. All or nothing: the first
 // fault of any shard is thrown with that shard's path. Each shard is opened once.
 #pragma once
@@ -20,6 +20,8 @@
 #include "morsel/formats/json_scanner.hpp"
 #include "morsel/formats/safetensors.hpp"
 #include "morsel/formats/tensor_source.hpp"
+#include "morsel/formats/torch_checkpoint.hpp"
+#include "morsel/unicode/utf8.hpp"
 
 namespace morsel {
 
@@ -30,13 +32,19 @@ inline bool is_plain_file_name(std::string_view name) {
     return !name.empty() && name != "." && name != ".." && name.find_first_of(std::string_view("/\\:\0", 4)) == std::string_view::npos;
 }
 
+// One file of weights, taken for what its content is: a torch checkpoint by its magic, else safetensors.
+inline std::unique_ptr<TensorSource> open_shard(const std::filesystem::path& path) {
+    if (TorchCheckpoint::has_magic(MappedFile(path).text())) return std::make_unique<TorchCheckpoint>(path);
+    return std::make_unique<SafetensorsFile>(path);
+}
+
 }  // namespace detail
 
-class ShardedSafetensors final : public TensorSource {
+class ShardedWeights final : public TensorSource {
   public:
     // `index` is the path of the index file. Throws Error: the index is no JSON of the right form ("index:"), "unsafe path",
     // "shard missing", "tensor missing", "duplicate tensor", "duplicate key", or the error of a shard.
-    explicit ShardedSafetensors(const std::filesystem::path& index) : path_(index) {
+    explicit ShardedWeights(const std::filesystem::path& index) : path_(index) {
         read_index();
         open_shards();
         merge();
@@ -57,8 +65,7 @@ class ShardedSafetensors final : public TensorSource {
     }
     std::filesystem::path path() const override { return path_; }
     void release(const TensorView& view) const override {
-        // Any shard will do: giving pages back is a matter of addresses.
-        if (!shards_.empty()) shards_.front().file->release(view);
+        for (const Shard& shard : shards_) shard.file->release(view);  // each gives back what is its own
     }
 
     // Tensors in shards that the index does not list.
@@ -74,7 +81,7 @@ class ShardedSafetensors final : public TensorSource {
     };
     struct Shard {
         std::string name;
-        std::unique_ptr<SafetensorsFile> file;
+        std::unique_ptr<TensorSource> file;
     };
 
     Error error(std::string reason, std::string key = {}, std::string expected = {}, std::string found = {}) const {
@@ -85,7 +92,7 @@ class ShardedSafetensors final : public TensorSource {
         const MappedFile file(path_);
         const std::string_view text = file.text();
         if (const std::string guess = detail::seems_to_be(text); !guess.empty()) throw error("index: not valid JSON", {}, {}, guess);
-        if (detail::first_invalid_utf8(text) != std::string_view::npos) throw error("index: not valid JSON: invalid UTF-8");
+        if (!unicode::is_valid_utf8(text)) throw error("index: not valid JSON: invalid UTF-8");
         detail::JsonScanner scan(text, path_, "index");
         std::string key;
         bool first = true, seen_map = false, seen_metadata = false;
@@ -149,7 +156,7 @@ class ShardedSafetensors final : public TensorSource {
             const std::filesystem::path path = directory / shard.name;
             std::error_code ignored;
             if (!std::filesystem::exists(path, ignored)) throw error("shard missing", shard.name, "a file beside the index");
-            shard.file = std::make_unique<SafetensorsFile>(path);
+            shard.file = detail::open_shard(path);
         }
     }
 
