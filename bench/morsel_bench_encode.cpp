@@ -128,7 +128,7 @@ int main(int argc, char** argv) try {
     };
     const auto encode = [&] {
         over_documents([&](std::size_t i) {
-            if (mode == "offsets") ids[i] = tokenizer.encode(docs[i], plain).ids;
+            if (mode == "offsets") ids[i] = tokenizer.encode_with_offsets(docs[i], plain).ids;
             else ids[i] = tokenizer.encode_ids(docs[i], plain);
         });
     };

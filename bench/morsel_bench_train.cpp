@@ -10,9 +10,10 @@
 #include <string>
 #include <vector>
 
+#include "morsel/tokenizer/saving/save_tokenizer.hpp"
 #include "morsel/training/bpe_trainer.hpp"
 #include "morsel/training/count_words.hpp"
-#include "morsel/training/save_vocabulary.hpp"
+#include "morsel/training/trained_tokenizer.hpp"
 #include "morsel/training/wordpiece_trainer.hpp"
 
 using namespace morsel;
@@ -36,23 +37,24 @@ int main(int argc, char** argv) try {
     ThreadPool pool(static_cast<unsigned>(std::stoul(flags["--threads"])));
     const std::vector<std::filesystem::path> files{flags["--file"]};
     const PreTokenizer pre_tokenizer = bpe ? PreTokenizer{{ByteLevelPreTokenizer{false}}} : PreTokenizer{{BertPreTokenizer{}}};
-    const WordCounts counts = count_files(files, {{}, pre_tokenizer}, pool);
+    WordCounts counts = count_files(files, {{}, pre_tokenizer}, pool);
     const double counting = since(start);
+    const std::size_t distinct = counts.size();
     const auto merging_start = Clock::now();
     const std::size_t vocab_size = std::stoul(flags["--vocab-size"]);
     LearnedBpe learned;
     LearnedWordPiece pieces;
-    if (bpe) learned = train_bpe(counts, {.vocab_size = vocab_size});
+    if (bpe) learned = train_bpe(std::move(counts), {.vocab_size = vocab_size});
     else
         pieces = train_wordpiece(counts, {.objective = objective == "ratio" ? WordPieceObjective::ratio : objective == "count" ? WordPieceObjective::count : WordPieceObjective::log_likelihood,
                                           .vocab_size = vocab_size,
                                           .min_frequency = std::stoul(flags["--min-frequency"])});
     const double merging = since(merging_start);
-    if (flags.contains("--out")) bpe ? save_bpe(learned, flags["--out"]) : save_vocab_txt(pieces.tokens, flags["--out"]);
+    if (flags.contains("--out")) save_tokenizer(bpe ? bpe_tokenizer(learned, {{}, pre_tokenizer}) : wordpiece_tokenizer(pieces, {{}, pre_tokenizer}), flags["--out"]);
     rusage usage{};
     getrusage(RUSAGE_SELF, &usage);
     std::printf("{\"tool\": \"morsel\", \"algorithm\": \"%s\", \"seconds\": %.3f, \"counting_s\": %.3f, \"merging_s\": %.3f, \"words\": %zu, \"tokens\": %zu, \"merges\": %zu, \"ties\": %zu, \"peak_rss_mb\": %.1f}\n",
-                algorithm.c_str(), since(start), counting, merging, counts.size(), learned.tokens.size() + pieces.tokens.size(),
+                algorithm.c_str(), since(start), counting, merging, distinct, learned.tokens.size() + pieces.tokens.size(),
                 learned.merges.size() + pieces.merges.size(), learned.ties, static_cast<double>(usage.ru_maxrss) / 1024);
     return 0;
 } catch (const std::exception& e) {

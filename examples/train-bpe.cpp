@@ -4,7 +4,7 @@
 #include <exception>
 #include <morsel/training/bpe_trainer.hpp>
 #include <morsel/training/count_words.hpp>
-#include <morsel/training/save_vocabulary.hpp>
+#include <morsel/training/trained_tokenizer.hpp>
 #include <string>
 #include <vector>
 
@@ -38,10 +38,10 @@ int main(int argc, char** argv) try {
     const morsel::TokenList& tokens = words.tokens;
     const morsel::WordSymbols symbols(words, pairs);
     std::printf("\npairs that occur more than once:\n");
-    for (std::size_t i = 0; i < pairs.keys.size(); ++i)
-        if (pairs.counts[i] > 1)
-            std::printf("    \"%s %s\": %lld\n", tokens[static_cast<morsel::TokenId>(pairs.keys[i] >> 32)].c_str(), tokens[static_cast<morsel::TokenId>(pairs.keys[i])].c_str(),
-                        static_cast<long long>(pairs.counts[i]));
+    for (std::uint32_t i = 0; i < pairs.size(); ++i)
+        if (pairs.count(i) > 1)
+            std::printf("    \"%s %s\": %lld\n", tokens[static_cast<morsel::TokenId>(pairs.key(i) >> 32)].c_str(), tokens[static_cast<morsel::TokenId>(pairs.key(i))].c_str(),
+                        static_cast<long long>(pairs.count(i)));
     for (std::size_t i = 0; i < std::min(steps, learned.merges.size()); ++i) {
         const morsel::LearnedMerge& merge = learned.merges[i];
         std::printf("\nmerge %zu: \"%s %s\" -> \"%s\", %llu times\n", i + 1, learned.tokens[merge.left].c_str(), learned.tokens[merge.right].c_str(),

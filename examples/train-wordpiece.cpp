@@ -3,7 +3,7 @@
 #include <cstdio>
 #include <exception>
 #include <morsel/training/count_words.hpp>
-#include <morsel/training/save_vocabulary.hpp>
+#include <morsel/training/trained_tokenizer.hpp>
 #include <morsel/training/wordpiece_trainer.hpp>
 #include <string>
 #include <vector>

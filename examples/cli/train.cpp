@@ -1,16 +1,25 @@
-// morsel train: files of text to a vocabulary.
+// morsel train: files of text to a tokenizer, or to a table of word counts that tokenizers are trained from later.
+#include <csignal>
 #include <cstdio>
+#include <morsel/core/file_replacement.hpp>
+#include <morsel/tokenizer/saving/save_tiktoken.hpp>
+#include <morsel/tokenizer/saving/save_tokenizer.hpp>
 #include <morsel/training/bpe_trainer.hpp>
 #include <morsel/training/count_words.hpp>
-#include <morsel/training/save_vocabulary.hpp>
+#include <morsel/training/trained_tokenizer.hpp>
+#include <morsel/training/vocabulary_report.hpp>
 #include <morsel/training/wordpiece_trainer.hpp>
+#include <morsel/visual/svg_line_chart.hpp>
 #include <string>
 
 #include "commands.hpp"
+#include "load_tokenizer.hpp"
 
 namespace {
 
 using namespace morsel;
+
+volatile std::sig_atomic_t interrupted = 0;
 
 PreTokenizer by_pattern(SplitScanner scanner) {
     return {{SplitPreTokenizer{.pattern = {"", scanner}}, ByteLevelPreTokenizer{.add_prefix_space = false, .use_regex = false}}};
@@ -28,48 +37,166 @@ std::optional<PreTokenizer> pre_tokenizer_named(const std::string& name) {
     return std::nullopt;  // none
 }
 
-// Phases on stderr, one line each, rewritten at every percent.
-ProgressCallback progress_on_stderr() {
-    return [last = std::pair<std::string, std::size_t>{"", 101}](const Progress& p) mutable {
-        const std::size_t percent = p.total > 0 ? 100 * p.done / p.total : 0;
-        if (last == std::pair(std::string(p.phase), percent)) return true;
-        std::fprintf(stderr, "\r%s %zu %%", std::string(p.phase).c_str(), percent);
-        last = {std::string(p.phase), percent};
+std::optional<Normalizer> normalizer_named(const std::string& name) {
+    if (name == "bert") return Normalizer{{BertNormalizer{.lowercase = false}}};
+    if (name == "bert-uncased") return Normalizer{{BertNormalizer{}}};
+    if (name == "lowercase") return Normalizer{{LowercaseNormalizer{}}};
+    if (name == "nfc") return Normalizer{{UnicodeNormalizer{unicode::NormalForm::nfc}}};
+    if (name == "nfkc") return Normalizer{{UnicodeNormalizer{unicode::NormalForm::nfkc}}};
+    return std::nullopt;  // none
+}
+
+// One line on stderr for each phase, rewritten now and then: how far, how fast, how long still. Ctrl-C stops at the next call.
+ProgressCallback progress_on_stderr(bool quiet) {
+    return [quiet, meter = ProgressMeter(), last = std::chrono::steady_clock::time_point()](const Progress& p) mutable {
+        if (interrupted) return false;
+        const auto rate = meter.update(p);
+        const auto now = std::chrono::steady_clock::now();
+        if (quiet || (now - last < std::chrono::milliseconds(200) && p.done < p.total)) return true;
+        last = now;
+        const bool bytes = p.phase == "count";
+        std::fprintf(stderr, "\r%s %.*s, %.0f %s/s", std::string(p.phase).c_str(), 20, (bytes ? std::to_string(p.done / 1000000) + " MB" : std::to_string(p.done)).c_str(), rate.per_second / (bytes ? 1e6 : 1), bytes ? "MB" : "tokens");
+        if (rate.seconds_left) std::fprintf(stderr, ", %zu %%, %.0f s left", 100 * p.done / p.total, *rate.seconds_left);
+        std::fprintf(stderr, "    ");
         return true;
     };
 }
 
+// The words, and how they were split.
+struct Counted {
+    CountedWords words;
+    WordSplitting splitting;
+};
+
+Counted count(const cli::Arguments& arguments, bool bpe, ThreadPool& pool, const ProgressCallback& progress) {
+    if (arguments.has("--files") == arguments.has("--counts")) throw cli::UsageError("either --files or --counts is needed");
+    std::vector<std::filesystem::path> files;
+    if (arguments.has("--counts")) {
+        for (const char* option : {"--pre-tokenizer", "--normalizer", "--like", "--memory"})
+            if (arguments.has(option)) throw cli::UsageError(std::string(option) + " is for --files: tables of counts say how their words were split");
+        files = files_of(arguments.texts("--counts"));
+        LoadedWordCounts loaded = load_word_counts(files);
+        WordSplitting splitting;
+        if (!loaded.splitting.empty()) splitting = splitting_from_json(loaded.splitting, files.at(0).string(), cli::tokenizer_options().regex);
+        return {CountedWords(std::move(loaded.counts)), std::move(splitting)};
+    }
+    CountingOptions options;
+    if (arguments.has("--like") || arguments.has("--start")) {
+        for (const char* option : {"--pre-tokenizer", "--normalizer"})
+            if (arguments.has(option)) throw cli::UsageError(std::string(option) + " and --like or --start exclude each other");
+        const TokenizerParts parts = cli::load_tokenizer(arguments.text(arguments.has("--like") ? "--like" : "--start")).parts();
+        options.splitting = {parts.normalizer, parts.pre_tokenizer};
+    } else {
+        const char* const otherwise = bpe ? "byte-level" : "bert";
+        options.splitting.pre_tokenizer = pre_tokenizer_named(arguments.has("--pre-tokenizer")
+            ? arguments.choice("--pre-tokenizer", {"byte-level", "llama3", "qwen2", "o200k", "bert", "whitespace", "whitespace-split", "metaspace", "none"})
+            : otherwise);
+        options.splitting.normalizer = normalizer_named(arguments.choice("--normalizer", {"none", "bert", "bert-uncased", "lowercase", "nfc", "nfkc"}));
+    }
+    options.memory = arguments.number<std::size_t>("--memory").value_or(0) << 20;
+    files = files_of(arguments.texts("--files"));
+    return {count_words(files, options, pool, progress), std::move(options.splitting)};
+}
+
+// Writes what was asked for: by default tokenizer.json and, where they can hold it, the older files.
+void save(const TokenizerParts& parts, const cli::Arguments& arguments) {
+    const std::filesystem::path directory = arguments.text("--output");
+    const bool bpe = std::holds_alternative<Bpe>(parts.model);
+    const std::vector<std::string> formats = arguments.has("--formats") ? arguments.texts("--formats") : std::vector<std::string>{"tokenizer.json"};
+    for (const auto& format : formats)
+        if (format != "tokenizer.json" && format != "vocab" && format != "tiktoken") throw cli::UsageError("--formats cannot be '" + format + "': tokenizer.json, vocab or tiktoken");
+    std::error_code failure;
+    std::filesystem::create_directories(directory, failure);
+    if (failure) throw Error("cannot make the directory: " + failure.message(), {.file = directory.string()});
+    const auto older = [&] { bpe ? save_vocab_merges(parts, directory) : save_vocab_txt(parts, directory / "vocab.txt"); };
+    for (const auto& format : formats) {
+        if (format == "tokenizer.json") save_tokenizer(parts, directory);
+        else if (format == "tiktoken") save_tiktoken(parts, directory / "tokenizer.tiktoken");
+        else older();
+    }
+    if (arguments.has("--formats")) return;
+    try {
+        older();
+    } catch (const Error& e) {
+        std::fprintf(stderr, "morsel: tokenizer.json only: %s\n", e.what());
+    }
+}
+
+void print_report(const char* on, const VocabularyReport& report) {
+    std::fprintf(stderr, "%s: %.3f bytes a token, %.3f tokens a word, %zu tokens unused, %zu used fewer than 10 times, %llu unknown\n", on, report.bytes_per_token(), report.tokens_per_word(),
+                 report.rarer_than(1), report.rarer_than(10), static_cast<unsigned long long>(report.unknown));
+}
+
+// The report card, and pictures of how the vocabulary grew and how much its tokens cover.
+void report(const cli::Arguments& arguments, const TokenizerParts& parts, const WordCounts& counts, const WordSplitting& splitting, const LearnedBpe* learned, ThreadPool& pool, const ProgressCallback& progress) {
+    if (!arguments.has("--report") && !arguments.has("--held-out") && !arguments.has("--pictures")) return;
+    const VocabularyReport own = vocabulary_report(parts.model, counts);
+    print_report("trained on", own);
+    std::vector<ChartLine> coverage{{"text trained on", coverage_curve(own)}};
+    if (arguments.has("--held-out")) {
+        const auto files = files_of(arguments.texts("--held-out"));
+        const VocabularyReport other = vocabulary_report(parts.model, count_files(files, splitting, pool, progress));
+        print_report("held out", other);
+        coverage.push_back({"text held out", coverage_curve(other)});
+    }
+    if (!arguments.has("--pictures")) return;
+    const std::filesystem::path directory = arguments.text("--pictures");
+    std::filesystem::create_directories(directory);
+    replace_file(directory / "coverage.svg", svg_line_chart(coverage, {.title = "What the most frequent tokens cover", .x_label = "tokens, the most used first", .y_label = "percent of the text's tokens", .logarithmic_x = true}));
+    if (learned == nullptr) return;
+    std::uint64_t symbols = own.tokens;
+    for (const LearnedMerge& merge : learned->merges) symbols += merge.count;
+    const std::vector<ChartLine> growth{{"", growth_curve(*learned, symbols)}};
+    replace_file(directory / "growth.svg", svg_line_chart(growth, {.title = "How merges shorten the text", .x_label = "tokens in the vocabulary", .y_label = "characters a token"}));
+}
+
 int run(const cli::Arguments& arguments) {
     const std::string algorithm = arguments.positional().front();
-    if (algorithm != "bpe" && algorithm != "wordpiece") throw cli::UsageError("cannot train '" + algorithm + "': bpe or wordpiece");
+    if (algorithm != "bpe" && algorithm != "wordpiece" && algorithm != "counts") throw cli::UsageError("cannot train '" + algorithm + "': bpe, wordpiece or counts");
     const bool bpe = algorithm == "bpe";
-    const char* const otherwise = bpe ? "byte-level" : "bert";
-    const std::string splitting = arguments.has("--pre-tokenizer")
-        ? arguments.choice("--pre-tokenizer", {"byte-level", "llama3", "qwen2", "o200k", "bert", "whitespace", "whitespace-split", "metaspace", "none"})
-        : otherwise;
     const std::string objective = arguments.choice("--objective", {"log_likelihood", "ratio", "count"});
-    if (bpe && (arguments.has("--objective") || arguments.has("--min-word-count"))) throw cli::UsageError("--objective and --min-word-count are for wordpiece");
-    if (!bpe && arguments.has("--suffix")) throw cli::UsageError("--suffix is for bpe");
+    if (algorithm != "wordpiece" && (arguments.has("--objective") || arguments.has("--min-word-count"))) throw cli::UsageError("--objective and --min-word-count are for wordpiece");
+    if (!bpe && (arguments.has("--suffix") || arguments.has("--start"))) throw cli::UsageError("--suffix and --start are for bpe");
 
-    const ProgressCallback progress = arguments.has("--quiet") ? ProgressCallback{} : progress_on_stderr();
+    std::signal(SIGINT, [](int) { interrupted = 1; });
+    const bool quiet = arguments.has("--quiet");
+    const ProgressCallback progress = progress_on_stderr(quiet);
+    const char* const new_line = quiet ? "" : "\n";
     ThreadPool pool(arguments.number<unsigned>("--threads").value_or(0));
-    std::vector<std::filesystem::path> files;
-    for (const auto& file : arguments.texts("--files")) files.emplace_back(file);
-    const WordCounts counts = count_files(files, {.pre_tokenizer = pre_tokenizer_named(splitting)}, pool, progress);
-    const std::string directory = arguments.text("--output");
+    Counted counted = count(arguments, algorithm != "wordpiece", pool, progress);
+    if (algorithm == "counts") {
+        const std::size_t words = counted.words.save(arguments.text("--output"), splitting_json(counted.splitting));
+        return std::fprintf(stderr, "%s%zu words\n", new_line, words), 0;
+    }
+    WordCounts counts = counted.words.take();
+    const bool keep = arguments.has("--report") || arguments.has("--held-out") || arguments.has("--pictures");
+    const std::size_t words = counts.size();
     const std::size_t vocab_size = arguments.number<std::size_t>("--vocab-size").value_or(30000);
     if (bpe) {
+        LearnedBpe start;
+        std::vector<std::string> special_tokens = arguments.texts("--special-tokens");
+        std::vector<std::string> added;
+        if (arguments.has("--start")) {
+            const TokenizerParts parts = cli::load_tokenizer(arguments.text("--start")).parts();
+            start = learned_bpe(parts);
+            for (const AddedToken& token : parts.added_tokens.tokens()) added.push_back(token.content);
+        }
         BpeTrainerOptions options{.vocab_size = vocab_size,
                                   .min_frequency = arguments.number<std::uint64_t>("--min-frequency").value_or(0),
-                                  .special_tokens = arguments.texts("--special-tokens"),
+                                  .special_tokens = special_tokens,
                                   .limit_alphabet = arguments.number<std::size_t>("--limit-alphabet"),
                                   .max_token_length = arguments.number<std::size_t>("--max-token-length"),
-                                  .continuing_subword_prefix = arguments.text("--prefix"),
-                                  .end_of_word_suffix = arguments.text("--suffix")};
+                                  .continuing_subword_prefix = arguments.text("--prefix", start.continuing_subword_prefix),
+                                  .end_of_word_suffix = arguments.text("--suffix", start.end_of_word_suffix)};
         if (arguments.has("--all-bytes")) options.initial_alphabet.assign(byte_to_character.begin(), byte_to_character.end());
-        const LearnedBpe learned = train_bpe(counts, options, progress);
-        save_bpe(learned, directory);
-        std::fprintf(stderr, "%s%zu words, %zu tokens, %zu merges, %zu of them decided by ids alone\n", progress ? "\r" : "", counts.size(), learned.tokens.size(), learned.merges.size(), learned.ties);
+        const LearnedBpe learned = keep ? train_bpe(counts, options, progress, start) : train_bpe(std::move(counts), options, progress, start);
+        for (const std::string& token : special_tokens)
+            if (std::find(added.begin(), added.end(), token) == added.end()) added.push_back(token);
+        const TokenizerParts parts = bpe_tokenizer(learned, counted.splitting, added);
+        save(parts, arguments);
+        const std::size_t made = learned.merges.size() - std::min(learned.merges.size(), start.merges.size());
+        std::fprintf(stderr, "%s%zu words, %zu tokens, %zu merges, %zu of them decided by ids alone\n", new_line, words, learned.tokens.size(), made, learned.ties);
+        report(arguments, parts, counts, counted.splitting, &learned, pool, progress);
         return 0;
     }
     WordPieceTrainerOptions options{.objective = objective == "ratio"   ? WordPieceObjective::ratio
@@ -83,9 +210,11 @@ int run(const cli::Arguments& arguments) {
                                     .continuing_subword_prefix = arguments.text("--prefix", "##")};
     if (arguments.has("--special-tokens")) options.special_tokens = arguments.texts("--special-tokens");
     const LearnedWordPiece learned = train_wordpiece(counts, options, progress);
-    save_vocab_txt(learned.tokens, directory);
-    std::fprintf(stderr, "%s%zu words, %zu tokens, %zu merges, %zu of pairs rarer than 10\n", progress ? "\r" : "", counts.size(), learned.tokens.size(), learned.merges.size(), learned.rare_merges);
+    const TokenizerParts parts = wordpiece_tokenizer(learned, counted.splitting, options);
+    save(parts, arguments);
+    std::fprintf(stderr, "%s%zu words, %zu tokens, %zu merges, %zu of pairs rarer than 10\n", new_line, words, learned.tokens.size(), learned.merges.size(), learned.rare_merges);
     if (learned.rare_pairs_dominate()) std::fprintf(stderr, "morsel: rare pairs dominate; a higher --min-frequency would help\n");
+    report(arguments, parts, counts, counted.splitting, nullptr, pool, progress);
     return 0;
 }
 
@@ -93,10 +222,12 @@ int run(const cli::Arguments& arguments) {
 
 cli::Command cli::train_command() {
     return {"train",
-            "Files of text to a vocabulary: bpe writes vocab.json and merges.txt, wordpiece vocab.txt.",
-            "bpe|wordpiece",
-            {{"--files", "F…", "text, UTF-8; words do not cross lines", true},
-             {"--output", "DIR", "directory to write to", true},
+            "Files of text to a tokenizer (bpe, wordpiece), or to a table of word counts (counts) that tokenizers are trained from later.",
+            "bpe|wordpiece|counts",
+            {{"--files", "F…", "text, UTF-8; words do not cross lines; patterns like 'corpus/*.txt'; - is stdin"},
+             {"--counts", "C…", "tables of word counts instead; they are added up"},
+             {"--output", "PATH", "directory to write to; of counts, the file", true},
+             {"--formats", "T…", "tokenizer.json, vocab (vocab.json and merges.txt, or vocab.txt), tiktoken"},
              {"--vocab-size", "N", "tokens at most (30000)"},
              {"--min-frequency", "N", "least occurrences of a pair (0)"},
              {"--special-tokens", "T…", "first ids; wordpiece: [PAD] [UNK] [CLS] [SEP] [MASK]"},
@@ -105,9 +236,16 @@ cli::Command cli::train_command() {
              {"--prefix", "P", "of characters within a word (wordpiece: ##)"},
              {"--suffix", "S", "of the last character of a word (bpe)"},
              {"--all-bytes", "", "all 256 bytes in the vocabulary (bpe, byte-level)"},
+             {"--start", "PATH", "go on from this tokenizer's vocabulary: its ids stay (bpe)"},
              {"--objective", "O", "wordpiece: log_likelihood (default), ratio, count"},
              {"--min-word-count", "N", "wordpiece: leave out words that occur less often"},
              {"--pre-tokenizer", "P", "byte-level (bpe), bert (wordpiece), llama3, qwen2, o200k, whitespace, whitespace-split, metaspace, none"},
+             {"--normalizer", "N", "none, bert, bert-uncased, lowercase, nfc, nfkc"},
+             {"--like", "PATH", "split text as this tokenizer does"},
+             {"--memory", "MIB", "of tables while counting; beyond it they go to temporary files"},
+             {"--report", "", "bytes a token, unused tokens, …, on the text trained on"},
+             {"--held-out", "F…", "report on this text, too"},
+             {"--pictures", "DIR", "growth.svg, coverage.svg"},
              {"--threads", "N", "default: all processors"},
              {"--quiet", "", "no progress"}},
             run};

@@ -5,7 +5,8 @@
 #include "morsel/tokenizer.hpp"             // text to ids and back
 #include "morsel/training/bpe_trainer.hpp"  // text to vocabularies
 #include "morsel/training/count_words.hpp"
-#include "morsel/training/save_vocabulary.hpp"
+#include "morsel/training/trained_tokenizer.hpp"
+#include "morsel/training/vocabulary_report.hpp"
 #include "morsel/training/wordpiece_trainer.hpp"
 #include "morsel/formats/open_weights.hpp"  // files to tensors
 #include "morsel/ops/cpu.hpp"               // the CPU device

@@ -1,5 +1,6 @@
-// Umbrella of the pictures: tokens in a terminal and on a web page, bar charts. Plain data in, text out.
+// Umbrella of the pictures: tokens in a terminal and on a web page, bar and line charts. Plain data in, text out.
 #pragma once
 #include "morsel/visual/html_tokens.hpp"
 #include "morsel/visual/svg_bar_chart.hpp"
+#include "morsel/visual/svg_line_chart.hpp"
 #include "morsel/visual/terminal_tokens.hpp"

@@ -21,10 +21,10 @@ const std::map<std::string, std::set<std::string>>& plan() {
         {"unicode", {"core"}},
         {"formats", {"core", "unicode"}},
         {"tokenizer", {"core", "unicode", "formats"}},
-        {"training", {"core", "unicode", "formats", "tokenizer"}},
         {"chat", {"core", "unicode", "formats"}},
         {"ops", {"core", "formats"}},
         {"models", {"core", "formats", "ops"}},
+        {"training", {"core", "unicode", "formats", "tokenizer", "ops", "models"}},  // word2vec: kernels, and the vectors that it makes
         {"generation", {"core", "formats"}},
         {"search", {"core", "ops"}},  // of ops the instruction set alone
         {"visual", {"core", "unicode", "tokenizer"}},  // Encoding alone: plain data

@@ -4,11 +4,12 @@
 #include <cstdlib>
 
 #include "morsel/formats/json_scanner.hpp"
+#include "morsel/unicode/utf8.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     const std::string_view text(reinterpret_cast<const char*>(data), size);
     bool ours = false, deep = false;
-    if (morsel::detail::first_invalid_utf8(text) == std::string_view::npos) {
+    if (morsel::unicode::is_valid_utf8(text)) {
         try {
             morsel::detail::JsonScanner scan(text, "fuzz");
             scan.skip();

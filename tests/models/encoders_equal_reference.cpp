@@ -7,85 +7,14 @@
 #include "morsel/formats/json.hpp"
 #include "morsel/formats/safetensors.hpp"
 #include "morsel/ops/cpu.hpp"
-#include "morsel/pipeline/load_encoder.hpp"
 #include "support/catch.hpp"
+#include "support/encoder_cases.hpp"
 #include "support/reference_data.hpp"
-#include "support/tensors.hpp"
 
 using namespace morsel;
 using namespace morsel_test;
 
 namespace {
-
-// The inputs of one case, padded as the reference has them, and where its expected values are.
-struct Case {
-    std::string name;
-    std::size_t batch = 0, length = 0;
-    std::vector<std::int64_t> ids = {}, mask = {}, types = {};
-    const TensorSource* expected = nullptr;
-    std::string prefix = {};  // of the names in `expected`
-
-    std::vector<float> wanted(const std::string& key) const { return elements<float>(expected->at(prefix + key)); }
-};
-
-Case read_case(const std::string& name, const TensorSource& inputs, const std::string& prefix, const TensorSource& expected) {
-    const TensorView& ids = inputs.at(prefix + "input_ids");
-    Case c{.name = name, .batch = ids.shape.at(0), .length = ids.shape.at(1)};
-    c.ids = elements<std::int64_t>(ids);
-    c.mask.assign(c.ids.size(), 1);
-    if (const TensorView* mask = inputs.find(prefix + "attention_mask")) c.mask = elements<std::int64_t>(*mask);
-    if (const TensorView* types = inputs.find(prefix + "token_type_ids")) c.types = elements<std::int64_t>(*types);
-    c.expected = &expected, c.prefix = prefix;
-    return c;
-}
-
-double encoder_tolerance(const std::vector<float>& expected) { return 3e-5 + 3e-5 * largest_magnitude(expected); }
-
-// Rows of a packed result against the expected rows at their places.
-void check_rows(const std::string& what, Cpu& device, const float* values, std::size_t width, const std::vector<std::size_t>& places, const std::vector<float>& expected) {
-    std::vector<float> got(places.size() * width), wanted;
-    download(device, values, got);
-    for (const std::size_t place : places) wanted.insert(wanted.end(), expected.begin() + std::ptrdiff_t(place * width), expected.begin() + std::ptrdiff_t((place + 1) * width));
-    const double difference = largest_difference(got, wanted);
-    INFO(what << " off by " << difference);
-    CHECK(difference <= encoder_tolerance(expected));
-}
-
-void check_case(Cpu& device, const Encoder<Cpu>& encoder, const Case& c) {
-    INFO(c.name);
-    EncoderBatch batch;
-    std::vector<std::size_t> places, sequences;
-    for (std::size_t row = 0; row < c.batch; ++row) {
-        std::vector<TokenId> ids, mask, types;
-        for (std::size_t at = row * c.length; at < (row + 1) * c.length; ++at) {
-            ids.push_back(static_cast<TokenId>(c.ids[at])), mask.push_back(static_cast<TokenId>(c.mask[at]));
-            if (!c.types.empty()) types.push_back(static_cast<TokenId>(c.types[at]));
-            if (c.mask[at] != 0) places.push_back(at);
-        }
-        add_sequence(batch, encoder, ids, types, mask);
-        sequences.push_back(row);
-    }
-    EncoderWork<Cpu> work;
-    std::size_t seen = 0;
-    const float* hidden = forward(device, encoder, work, batch, [&](std::size_t layer, const float* values) {
-        check_rows("hidden_states." + std::to_string(layer), device, values, encoder.hidden_size(), places, c.wanted("hidden_states." + std::to_string(layer)));
-        ++seen;
-    });
-    CHECK(seen == encoder.num_layers() + 1);
-    const auto* bert = std::get_if<Bert<Cpu>>(&encoder.model);
-    if (c.expected->find(c.prefix + "pooler_output") != nullptr) {
-        REQUIRE((bert != nullptr && bert->has_pooler));
-        CpuBuffer pooled = allocate(device, batch.sequences() * encoder.hidden_size());
-        pooler_output(device, *bert, batch, hidden, pooled.data());
-        check_rows("pooler_output", device, pooled.data(), encoder.hidden_size(), sequences, c.wanted("pooler_output"));
-    }
-    if (c.expected->find(c.prefix + "logits") != nullptr && bert != nullptr) {
-        REQUIRE(bert->has_mlm_head);
-        CpuBuffer logits = allocate(device, batch.rows() * encoder.vocab_size());
-        mlm_logits(device, *bert, hidden, batch.rows(), logits.data());
-        check_rows("logits", device, logits.data(), encoder.vocab_size(), places, c.wanted("logits"));
-    }
-}
 
 std::vector<std::string> unused(const Encoder<Cpu>& encoder) {
     return std::visit([](const auto& m) { return m.unused_tensors; }, encoder.model);
@@ -104,7 +33,7 @@ TEST_CASE("encoders give the reference's hidden states, pooler and logits") {
             const Encoder<Cpu> encoder = load_encoder(device, directory);
             const auto known = left.find(name);
             CHECK(unused(encoder) == (known == left.end() ? std::vector<std::string>() : known->second));
-            for (const char* one : {"padded", "holes", "one"}) check_case(device, encoder, read_case(one, cases, std::string(one) + ".", cases));
+            for (const char* one : {"padded", "holes", "one"}) check_case(device, encoder, read_case(one, cases, std::string(one) + ".", cases), encoder_tolerance);
         }
     }
 }
@@ -124,7 +53,7 @@ TEST_CASE("encoders of the reference data give its values") {
             const std::size_t end = file.find(".inputs.safetensors");
             if (end == std::string::npos) continue;
             const SafetensorsFile inputs(entry.path()), expected(*directory / "cases" / (file.substr(0, end) + ".expected.safetensors"));
-            check_case(device, encoder, read_case(file, inputs, "", expected));
+            check_case(device, encoder, read_case(file, inputs, "", expected), encoder_tolerance);
             ++cases;
         }
         CHECK(cases >= 1);

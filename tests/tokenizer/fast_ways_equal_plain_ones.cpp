@@ -15,12 +15,14 @@ using namespace morsel_test;
 
 namespace {
 
-// Every way of asking for ids, against the plain pipeline.
+// Every way of asking for ids, or ids with offsets, against the plain pipeline.
 bool same_ids(const Tokenizer& tokenizer, std::string_view text) {
     for (const bool add_special : {true, false})
         for (const auto in_text : {SpecialTokensInText::parse, SpecialTokensInText::plain_text}) {
             const EncodeOptions options{.add_special_tokens = add_special, .special_tokens_in_text = in_text};
-            if (tokenizer.encode_ids(text, options) != tokenizer.encode(text, options).ids) return false;
+            const Encoding expected = tokenizer.encode(text, options);
+            const IdsWithOffsets placed = tokenizer.encode_with_offsets(text, options);
+            if (tokenizer.encode_ids(text, options) != expected.ids || placed.ids != expected.ids || placed.offsets != expected.offsets) return false;
         }
     return true;
 }
@@ -41,7 +43,7 @@ std::string random_text(std::mt19937& random, const Tokenizer& tokenizer) {
 
 }  // namespace
 
-TEST_CASE("ids alone equal those of encodings on random text") {
+TEST_CASE("ids and offsets alone equal those of encodings on random text") {
     std::vector<std::filesystem::path> paths = {test_data() / "tokenizers/byte_level.json", test_data() / "tiny-llm", test_data() / "tokenizers/byte_fallback.json",
                                                 test_data() / "tokenizers/wordpiece.json", test_data() / "tokenizers/wordpiece"};
     for (const char* model : {"gpt2", "roberta-base", "phi-3-mini-4k-instruct", "bert-base-cased"})
@@ -86,6 +88,8 @@ TEST_CASE("ids alone equal those of encodings across chunks") {
                 if (random() % 8 == 0)
                     for (std::size_t n = random() % 1500; n > 0; --n) text += random() % 3 == 0 ? "中" : "文";
                 if (random() % 8 == 0) text += std::string(random() % 9000, "ax 1\n-"[random() % 6]);
+                if (random() % 8 == 0)  // one word of many tokens, merged in blocks
+                    for (std::size_t n = random() % 12000; n > 0; --n) text += "etaoinab"[random() % 8];
             }
             const auto expected = tokenizer.encode(text).ids;
             INFO(path.string() << ": " << text);
@@ -96,7 +100,11 @@ TEST_CASE("ids alone equal those of encodings across chunks") {
                 if (point.valid) valid.append(text, at, point.size);
                 at += point.size;
             }
-            REQUIRE(tokenizer.encode_ids(valid) == tokenizer.encode(valid).ids);
+            const Encoding encoding = tokenizer.encode(valid);
+            REQUIRE(tokenizer.encode_ids(valid) == encoding.ids);
+            const IdsWithOffsets placed = tokenizer.encode_with_offsets(valid);
+            REQUIRE(placed.ids == encoding.ids);
+            REQUIRE(placed.offsets == encoding.offsets);
         }
     }
 }
@@ -106,12 +114,12 @@ TEST_CASE("a tokenizer that learns while encoding is the same from many threads 
     const Tokenizer tokenizer = std::move(original);
     std::mt19937 random(9);
     std::vector<std::string> texts;
-    std::vector<std::vector<TokenId>> expected;
-    for (int i = 0; i < 200; ++i) texts.push_back(random_text(random, tokenizer)), expected.push_back(tokenizer.encode(texts.back()).ids);
+    std::vector<Encoding> expected;
+    for (int i = 0; i < 200; ++i) texts.push_back(random_text(random, tokenizer)), expected.push_back(tokenizer.encode(texts.back()));
     ThreadPool pool(8);
     std::atomic<int> wrong{0};
     pool.run([&](unsigned) {
-        for (std::size_t i = 0; i < texts.size(); ++i) wrong += tokenizer.encode_ids(texts[i]) != expected[i];
+        for (std::size_t i = 0; i < texts.size(); ++i) wrong += tokenizer.encode_ids(texts[i]) != expected[i].ids || tokenizer.encode_with_offsets(texts[i]).offsets != expected[i].offsets;
     });
     CHECK(wrong == 0);
 }

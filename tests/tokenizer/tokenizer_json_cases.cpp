@@ -124,7 +124,7 @@ TEST_CASE("files that must be refused") {
         {"T81 NaN", file(R"({"type":"Unigram","unk_id":0,"vocab":[["a",NaN]]})"), "column"},
         {"T82 -1e999", file(R"({"type":"Unigram","unk_id":0,"vocab":[["a",-1e999]]})"), "tokenizer.json"},
         {"Unigram item without score", file(R"({"type":"Unigram","unk_id":0,"vocab":[["a"]]})"), "model.vocab[0]"},
-        {"Unigram item of three", file(R"({"type":"Unigram","unk_id":0,"vocab":[["a",1,2]]})"), "model.vocab[1]"},
+        {"Unigram item of three", file(R"({"type":"Unigram","unk_id":0,"vocab":[["a",1,2]]})"), "model.vocab[0]"},
         {"Unigram with an object", file(R"({"type":"Unigram","unk_id":0,"vocab":{"a":0}})"), "model.vocab"},
         {"T88 lone surrogate", vocab(R"({"\ud800":0})"), "column"},
         {"T90 nested 100 K", repeat("[", 100000), "nested"},

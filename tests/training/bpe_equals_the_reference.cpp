@@ -39,7 +39,7 @@ std::vector<std::vector<std::string>> texts_of(const LearnedBpe& learned) {
 }
 
 bool equal(const LearnedBpe& a, const LearnedBpe& b) {
-    if (a.tokens != b.tokens || a.merges.size() != b.merges.size()) return false;
+    if (a.tokens != b.tokens || a.merges.size() != b.merges.size() || a.ties != b.ties) return false;
     for (std::size_t i = 0; i < a.merges.size(); ++i)
         if (a.merges[i].left != b.merges[i].left || a.merges[i].right != b.merges[i].right || a.merges[i].id != b.merges[i].id || a.merges[i].count != b.merges[i].count) return false;
     return true;
@@ -78,8 +78,44 @@ TEST_CASE("the incremental trainer equals recounting after every merge") {
         if (below(3) == 0) options.continuing_subword_prefix = "##";
         if (below(3) == 0) options.end_of_word_suffix = "</w>";
         INFO("round " << round);
-        CHECK(equal(train_bpe(counts, options), train_bpe_plain(counts, options)));
+        const LearnedBpe learned = train_bpe(counts, options);
+        CHECK(equal(learned, train_bpe_plain(counts, options)));
+
+        // Stopped at a smaller vocabulary and resumed, it is the same.
+        BpeTrainerOptions smaller = options;
+        smaller.vocab_size = options.vocab_size / 2;
+        const LearnedBpe part = train_bpe(counts, smaller);
+        LearnedBpe resumed = train_bpe(counts, options, {}, part);
+        resumed.ties += part.ties;
+        if (options.continuing_subword_prefix.empty()) CHECK(equal(resumed, learned));
+        // Extended by other text.
+        WordCounts other;
+        for (std::size_t w = 1 + below(20); w > 0; --w) {
+            std::string word;
+            for (std::size_t n = 1 + below(12); n > 0; --n) word += "abcxyz"[below(6)];
+            other.add(word, 1 + below(9));
+        }
+        options.vocab_size += 20;
+        const LearnedBpe extended = train_bpe(other, options, {}, learned);
+        CHECK(equal(extended, train_bpe_plain(other, options, learned)));
+        CHECK(std::equal(learned.tokens.begin(), learned.tokens.end(), extended.tokens.begin()));
     }
+}
+
+TEST_CASE("a vocabulary to go on with is checked") {
+    WordCounts counts;
+    counts.add("abab", 3);
+    const LearnedBpe good{.tokens = {"a", "b", "ab"}, .merges = {{0, 1, 2, 9}}};
+    CHECK(train_bpe(counts, {}, {}, good).tokens == std::vector<std::string>{"a", "b", "ab", "abab"});
+    CHECK(train_bpe(counts, {}, {}, good).merges[0].count == 6);  // here, not there
+    LearnedBpe bad = good;
+    bad.merges[0].right = 3;
+    CHECK_THROWS_AS(train_bpe(counts, {}, {}, bad), Error);
+    bad = good, bad.tokens[2] = "ba";
+    CHECK_THROWS_AS(train_bpe(counts, {}, {}, bad), Error);
+    bad = good, bad.tokens.push_back("a");
+    CHECK_THROWS_AS(train_bpe(counts, {}, {}, bad), Error);
+    CHECK_THROWS_AS(train_bpe(counts, {.end_of_word_suffix = "</w>"}, {}, good), Error);
 }
 
 TEST_CASE("the trace of the seed document") {

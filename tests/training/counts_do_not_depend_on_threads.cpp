@@ -1,8 +1,11 @@
 // Word counts: equal to counting by a map, whatever the threads, the length of lines or the way through the table.
+#include <sys/stat.h>
+
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <random>
+#include <thread>
 
 #include "morsel/training/count_words.hpp"
 #include "support/catch.hpp"
@@ -24,7 +27,7 @@ struct TemporaryFile {
 };
 
 std::string random_text(std::mt19937& random, std::size_t size) {
-    static const std::vector<std::string> parts{"the", " of", " ", "\n", "\r\n", "  ", "1776", "'s", "日本語", "é", "!?", "\t", "indentation", "            ", "averyveryverylongword", "👍", "\u00a0", "\u3000", "\v", "(x)"};
+    static const std::vector<std::string> parts{"the", " of", " ", "\n", "\r\n", "  ", "1776", "'s", "日本語", "é", "!?", "\t", "indentation", "            ", "averyveryverylongword", "👍", "\u00a0", "\u3000", "\v", "\u0301", "\u00b4", "\u00ad", "(x)"};
     std::string text;
     while (text.size() < size) text += parts[random() % parts.size()];
     return text;
@@ -55,23 +58,28 @@ TEST_CASE("a table of words counts as a map does") {
 
 TEST_CASE("files are counted line by line, the same at any number of threads, as the plain way does") {
     std::mt19937 random(5);
-    const TemporaryFile file(random_text(random, 3'000'000));
+    const TemporaryFile file(random_text(random, 1'500'000));
     const std::vector<std::filesystem::path> files{file.path, file.path};
     const std::string text = read_file(file.path);
     for (const WordSplitting& splitting : {WordSplitting{{}, PreTokenizer{{ByteLevelPreTokenizer{false}}}}, WordSplitting{{}, PreTokenizer{{ByteLevelPreTokenizer{true}}}},
                                            WordSplitting{{}, PreTokenizer{{BertPreTokenizer{}}}}, WordSplitting{{}, PreTokenizer{{WhitespacePreTokenizer{}, DigitsPreTokenizer{true}}}},
-                                           WordSplitting{{}, PreTokenizer{{MetaspacePreTokenizer{}}}}}) {
+                                           WordSplitting{{}, PreTokenizer{{MetaspacePreTokenizer{}}}},
+                                           WordSplitting{Normalizer{{BertNormalizer{}}}, PreTokenizer{{BertPreTokenizer{}}}},
+                                           WordSplitting{Normalizer{{UnicodeNormalizer{unicode::NormalForm::nfkc}}}, PreTokenizer{{WhitespacePreTokenizer{}}}}}) {
         std::map<std::string, std::uint64_t> plain;  // by the pre-tokenizer itself, characters instead of bytes
         for (std::size_t at = 0; at < text.size();) {
             const std::size_t newline = text.find('\n', at), end = newline == text.npos ? text.size() : newline + 1;
             std::vector<AlignedText> pieces{aligned(std::string_view(text).substr(at, end - at))};
+            if (splitting.normalizer) normalize(*splitting.normalizer, pieces[0]);
             pre_tokenize(*splitting.pre_tokenizer, pieces);
             for (const auto& piece : pieces) plain[piece.text] += 2;
             at = end;
         }
         for (const unsigned threads : {1u, 2u, 7u}) {
             ThreadPool pool(threads);
-            const WordCounts counts = count_files(files, splitting, pool);
+            CountedWords counted = count_words(files, {.splitting = splitting, .memory = threads == 2 ? 200'000u : 0u}, pool);
+            CHECK((counted.spilled() > 2) == (threads == 2));
+            const WordCounts counts = counted.take();
             std::map<std::string, std::uint64_t> shown;
             counts.for_each([&](std::string_view word, std::uint64_t count) {
                 std::string characters;
@@ -102,4 +110,99 @@ TEST_CASE("progress can stop counting") {
     const TemporaryFile file("some text\n");
     ThreadPool pool(1);
     CHECK_THROWS_AS(count_files(std::vector{file.path}, {}, pool, [](const Progress&) { return false; }), Error);
+}
+
+TEST_CASE("parts of files are together the whole") {
+    std::mt19937 random(8);
+    const TemporaryFile large(random_text(random, 3'000'000)), small("one\ntwo\nthree"), empty("");
+    const std::vector<std::filesystem::path> files{large.path, small.path, empty.path};
+    const WordSplitting splitting{{}, PreTokenizer{{WhitespaceSplitPreTokenizer{}}}};
+    ThreadPool pool(2);
+    const auto whole = as_map(count_files(files, splitting, pool));
+    for (const std::size_t count : {2u, 3u, 20u}) {
+        WordCounts sum;
+        for (std::size_t index = 0; index < count; ++index) sum.merge(count_words(files, {.splitting = splitting, .part = {index, count}}, pool).take());
+        CHECK(as_map(sum) == whole);
+    }
+}
+
+TEST_CASE("text comes through a pipe, and by patterns of names") {
+    const TemporaryFile pipe("");
+    std::filesystem::remove(pipe.path);
+    REQUIRE(::mkfifo(pipe.path.c_str(), 0600) == 0);
+    std::thread writer([&] { std::ofstream(pipe.path, std::ios::binary) << "a b\n" << std::string(3'000'000, 'x') << " a\nlast a"; });
+    ThreadPool pool(1);
+    const WordSplitting splitting{{}, PreTokenizer{{WhitespaceSplitPreTokenizer{}}}};
+    const WordCounts counts = count_files(std::vector{pipe.path}, splitting, pool);
+    writer.join();
+    CHECK(as_map(counts) == std::map<std::string, std::uint64_t>{{"a", 3}, {"b", 1}, {"last", 1}, {std::string(3'000'000, 'x'), 1}});
+    CHECK_THROWS_AS(count_words(std::vector{pipe.path}, {.part = {0, 2}}, pool), Error);
+
+    const TemporaryFile one("x"), two("y");
+    const std::string pattern = (one.path.parent_path() / "morsel_counts_*").string();
+    const auto found = files_of(std::vector<std::string>{pattern, "-"});
+    CHECK(std::find(found.begin(), found.end(), one.path) != found.end());
+    CHECK(std::is_sorted(found.begin(), found.end() - 1));
+    CHECK(found.back() == "-");
+    CHECK_THROWS_AS(files_of(std::vector<std::string>{one.path.string() + "*.none"}), Error);
+    CHECK_THROWS_AS(count_files(std::vector{one.path.parent_path()}, {}, pool), Error);
+}
+
+TEST_CASE("tables are kept in files, added up, and not believed") {
+    std::mt19937 random(4);
+    WordCounts first, second;
+    for (int i = 0; i < 2000; ++i) first.add("w" + std::to_string(random() % 900), 1 + random() % 3), second.add("w" + std::to_string(random() % 1500), std::uint64_t{1} << (random() % 40));
+    first.add(std::string(100, 'x'), 7);
+    const TemporaryFile a(""), b(""), bad("");
+    save_word_counts(first, a.path, "by spaces"), save_word_counts(second, b.path, "by spaces");
+    CHECK(as_map(load_word_counts(std::vector{a.path}).counts) == as_map(first));
+    const LoadedWordCounts both = load_word_counts(std::vector{a.path, b.path, a.path});
+    WordCounts sum;
+    sum.merge(first), sum.merge(second), sum.merge(first);
+    CHECK(as_map(both.counts) == as_map(sum));
+    CHECK(both.splitting == "by spaces");
+
+    const auto refused = [&](const std::string& bytes) {
+        std::ofstream(bad.path, std::ios::binary) << bytes;
+        try {
+            load_word_counts(std::vector{bad.path});
+        } catch (const Error& e) {
+            return e.file() == bad.path.string();
+        }
+        return false;
+    };
+    WordCounts few(false);
+    few.add("ab", 300), few.add("b", 1), few.add("\u00e9", 2);
+    const std::string good = word_table_bytes(few, "s");
+    CHECK_FALSE(refused(good));
+    for (std::size_t size = 0; size < good.size(); ++size) CHECK(refused(good.substr(0, size)));
+    for (std::size_t i = 0; i < good.size(); ++i)
+        for (const int flip : {1, 4, 0x80}) {
+            std::string damaged = good;
+            damaged[i] = static_cast<char>(damaged[i] ^ flip);
+            CHECK(refused(damaged));
+        }
+    CHECK(refused(good + "x"));
+    // well made by a stranger: out of order, no UTF-8, sums beyond what adds up, a length without end
+    const auto made = [](std::initializer_list<std::pair<std::string, std::uint64_t>> words) {
+        std::string bytes;
+        WordTableWriter writer(WordTableHeader{}, [&](std::string_view more) { bytes += more; });
+        for (const auto& [word, count] : words) writer.add(word, count);
+        writer.finish();
+        return bytes;
+    };
+    CHECK_FALSE(refused(made({{"a", 1}, {"b", 1}})));
+    CHECK(refused(made({{"b", 1}, {"a", 1}})));
+    CHECK(refused(made({{"a", 1}, {"a", 1}})));
+    CHECK(refused(made({{"\xff", 1}})));
+    CHECK(refused(made({{"", 1}})));
+    CHECK(refused(made({{"a", std::uint64_t{1} << 62}, {"b", 1}})));
+    CHECK(refused(std::string("MORSELWC\x01\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 20)));
+    std::ofstream(a.path, std::ios::binary) << made({{"a", std::uint64_t{1} << 62}});
+    CHECK_THROWS_AS(load_word_counts(std::vector{a.path, a.path}), Error);  // too large only together
+    save_word_counts(first, a.path, "otherwise");
+    CHECK_THROWS_AS(load_word_counts(std::vector{a.path, b.path}), Error);
+    save_word_counts(WordCounts(true), a.path, "by spaces");
+    CHECK_THROWS_AS(load_word_counts(std::vector{a.path, b.path}), Error);
+    CHECK_THROWS_AS(save_word_counts(first, "/does/not/exist/words"), Error);
 }

@@ -116,3 +116,14 @@ TEST_CASE("ASCII runs and valid prefixes end at the right byte wherever it stand
     }
     CHECK(unicode::count_code_points("a\xC3\xA9\xF0\x9F\x98\x80") == 3);
 }
+
+TEST_CASE("UTF-8 is checked strictly") {
+    const auto bad = [](std::string_view text) { return unicode::valid_prefix(text); };
+    CHECK(unicode::is_valid_utf8("aé€😀\x7f"));
+    CHECK(unicode::is_valid_utf8("\xF4\x8F\xBF\xBF\xED\x9F\xBF\xEE\x80\x80\xC2\x80\xE0\xA0\x80\xF0\x90\x80\x80"));
+    for (const std::string_view text : {"\x80", "\xBF", "\xC0\x80", "\xC1\xBF", "\xC2", "\xC2\x41", "\xE0\x9F\xBF", "\xED\xA0\x80", "\xE4\xB8", "\xE4\xB8\x41", "\xF0\x8F\xBF\xBF", "\xF4\x90\x80\x80",
+                                        "\xF5\x80\x80\x80", "\xF0\x90\x80", "\xF0\x90\x80\x41", "\xFE", "\xFF"}) {
+        CHECK(bad(text) == 0);
+        CHECK(bad("ab" + std::string(text)) == 2);
+    }
+}

@@ -3,12 +3,14 @@
 // come from files: with a fixed hash, chosen keys turn every probe into a walk through the table (measured on std::unordered_map:
 // 80,000 inserts in 6 s instead of 2 ms). Order of insertion and iteration is not kept; nothing can be erased.
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <limits>
 #include <optional>
 #include <random>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,19 +44,29 @@ inline std::uint64_t hash_of(std::uint64_t key, HashSeed seed) {
     return detail::folded_product(detail::folded_product(key ^ seed.first, 0x9e3779b97f4a7c15u ^ seed.second), seed.second);
 }
 
-// Eight bytes a step; the length is mixed in, so that zero padding of the tail is not ambiguous.
+// Eight bytes a step, the last eight perhaps once more; the length is mixed in, so that short keys are not ambiguous.
 inline std::uint64_t hash_of(std::string_view key, HashSeed seed) {
-    std::uint64_t state = seed.first ^ key.size();
-    const char* at = key.data();
-    std::size_t left = key.size();
-    for (; left >= 8; left -= 8, at += 8) {
+    const auto word_at = [&](std::size_t i) {
         std::uint64_t word;
-        std::memcpy(&word, at, 8);
-        state = detail::folded_product(state ^ word, seed.second ^ 0x9e3779b97f4a7c15u);
+        std::memcpy(&word, key.data() + i, 8);
+        return word;
+    };
+    const auto half_at = [&](std::size_t i) {
+        std::uint32_t half;
+        std::memcpy(&half, key.data() + i, 4);
+        return std::uint64_t{half};
+    };
+    const auto byte_at = [&](std::size_t i) { return std::uint64_t{static_cast<unsigned char>(key[i])}; };
+    std::uint64_t state = seed.first ^ key.size(), last = 0;
+    if (key.size() >= 8) {
+        for (std::size_t i = 0; i + 8 < key.size(); i += 8) state = detail::folded_product(state ^ word_at(i), seed.second ^ 0x9e3779b97f4a7c15u);
+        last = word_at(key.size() - 8);
+    } else if (key.size() >= 4) {
+        last = half_at(0) << 32 | half_at(key.size() - 4);
+    } else if (!key.empty()) {
+        last = byte_at(0) << 16 | byte_at(key.size() / 2) << 8 | byte_at(key.size() - 1);
     }
-    std::uint64_t tail = 0;
-    if (left > 0) std::memcpy(&tail, at, left);
-    return hash_of(tail ^ state, seed);
+    return hash_of(last ^ state, seed);
 }
 
 // Two 32-bit ids as one key.
@@ -173,9 +185,25 @@ class StringMap {
 
     std::optional<std::uint32_t> find(std::string_view key) const noexcept {
         if (slots_.empty()) return std::nullopt;
-        const Slot& slot = slots_[position(key, hash_of(key, seed_))];
-        if (slot.index == free_slot) return std::nullopt;
-        return entries_[slot.index].value;
+        return value_at(position(key, hash_of(key, seed_)));
+    }
+
+    static constexpr std::size_t batch = 64;
+    // find() of at most `batch` keys. All of their memory is asked for before any is looked at: about twice as fast as one by one where
+    // the table does not fit the cache.
+    void find(std::span<const std::string_view> keys, std::optional<std::uint32_t>* out) const noexcept {
+        if (slots_.empty()) return void(std::fill_n(out, keys.size(), std::nullopt));
+        std::uint64_t hashes[batch];
+        const std::size_t mask = slots_.size() - 1;
+        for (std::size_t i = 0; i < keys.size(); ++i) {
+            hashes[i] = hash_of(keys[i], seed_);
+            __builtin_prefetch(&slots_[hashes[i] & mask]);
+        }
+        for (std::size_t i = 0; i < keys.size(); ++i)
+            if (const Slot& slot = slots_[hashes[i] & mask]; slot.index != free_slot) __builtin_prefetch(&entries_[slot.index]);
+        for (std::size_t i = 0; i < keys.size(); ++i)
+            if (const Slot& slot = slots_[hashes[i] & mask]; slot.index != free_slot) __builtin_prefetch(arena_.data() + entries_[slot.index].begin);
+        for (std::size_t i = 0; i < keys.size(); ++i) out[i] = value_at(position(keys[i], hashes[i]));
     }
 
   private:
@@ -184,6 +212,11 @@ class StringMap {
         std::uint32_t tag = 0;  // upper half of the hash: most probes compare no bytes
         std::uint32_t index = free_slot;
     };
+
+    std::optional<std::uint32_t> value_at(std::size_t slot) const noexcept {
+        if (slots_[slot].index == free_slot) return std::nullopt;
+        return entries_[slots_[slot].index].value;
+    }
 
     std::size_t position(std::string_view key, std::uint64_t hash) const noexcept {
         const std::size_t mask = slots_.size() - 1;

@@ -4,6 +4,7 @@
 // morsel keys it by (seed; step, sequence). Leaves out the other widths and round counts of that paper.
 #pragma once
 #include <array>
+#include <cstddef>
 #include <cstdint>
 
 namespace morsel {
@@ -45,6 +46,32 @@ constexpr float uniform_float(std::uint32_t bits) { return static_cast<float>(bi
 
 // Uniform in [0, 1), a multiple of 2⁻⁵³.
 constexpr double uniform_double(std::uint64_t bits) { return static_cast<double>(bits >> 11) * 0x1p-53; }
+
+// The numbers of one place one after another, 32 bits each: draws 0, 1, 2, … of that step and sequence. Made 64 at a time, which lets
+// the rounds of 16 counters overlap.
+class PhiloxStream {
+  public:
+    constexpr PhiloxStream(std::uint64_t seed, std::uint64_t step, std::uint32_t sequence = 0) : seed_(seed), step_(step), sequence_(sequence) {}
+
+    constexpr std::uint32_t next() {
+        if (at_ == words_.size()) refill();
+        return words_[at_++];
+    }
+
+  private:
+    constexpr void refill() {
+        for (std::size_t i = 0; i < words_.size(); i += 4) {
+            const auto four = philox(seed_, {step_, sequence_, draw_++});
+            for (std::size_t j = 0; j < 4; ++j) words_[i + j] = four[j];
+        }
+        at_ = 0;
+    }
+
+    std::uint64_t seed_, step_;
+    std::uint32_t sequence_, draw_ = 0;
+    std::array<std::uint32_t, 64> words_ = {};
+    std::size_t at_ = 64;
+};
 
 // Uniform in [0, bound), 0 for bound 0: the high half of bits · bound. The bias is at most bound · 2⁻⁶⁴.
 constexpr std::uint64_t uniform_below(std::uint64_t bits, std::uint64_t bound) {

@@ -1,12 +1,14 @@
 // A strict pull scanner for JSON read from untrusted files: no tree, no recursion, no memory but the string being decoded.
 // The caller asks for what must come next; anything else is an Error with line and column. It follows RFC 8259 to the letter:
 // no comments, no trailing commas, no lone surrogates, no control characters in strings. Integers must be written as integers.
-// The text must be valid UTF-8 already (`first_invalid_utf8`). Used where a tree would cost too much or hide duplicate keys:
-// safetensors headers and sharded indexes.
+// The text must be valid UTF-8 already (`unicode::is_valid_utf8`). Used where a tree would cost too much or hide duplicate keys:
+// vocabularies, safetensors headers and sharded indexes.
 #pragma once
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <filesystem>
 #include <limits>
 #include <string>
@@ -17,29 +19,9 @@
 
 namespace morsel::detail {
 
-// Position of the first byte that does not belong to a well-formed sequence (Unicode 15, table 3-7), or npos.
-inline std::size_t first_invalid_utf8(std::string_view text) {
-    const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-    for (std::size_t i = 0; i < text.size();) {
-        const unsigned lead = byte(i);
-        if (lead < 0x80) {
-            ++i;
-            continue;
-        }
-        const std::size_t length = lead >= 0xC2 && lead <= 0xDF ? 2 : lead >= 0xE0 && lead <= 0xEF ? 3 : lead >= 0xF0 && lead <= 0xF4 ? 4 : 0;
-        if (length == 0 || length > text.size() - i) return i;
-        const unsigned low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80, high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
-        if (byte(i + 1) < low || byte(i + 1) > high) return i;
-        for (std::size_t j = 2; j < length; ++j)
-            if ((byte(i + j) & 0xC0) != 0x80) return i;
-        i += length;
-    }
-    return std::string_view::npos;
-}
-
 class JsonScanner {
   public:
-    static constexpr std::size_t max_depth = 64;  // of values that are skipped
+    static constexpr std::size_t max_depth = max_json_depth;  // of values that are skipped
 
     // `file` and `part` ("header") are for messages.
     JsonScanner(std::string_view text, std::filesystem::path file, std::string part = {})
@@ -47,6 +29,8 @@ class JsonScanner {
 
     // The next character that is no space, not taken; -1 at the end.
     int peek() {
+        // Vocabularies are often indented: eight spaces a step.
+        for (std::uint64_t word; text_.size() - at_ >= 8 && (std::memcpy(&word, text_.data() + at_, 8), word == 0x2020202020202020u);) at_ += 8;
         while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\r' || text_[at_] == '\t')) ++at_;
         return at_ < text_.size() ? static_cast<unsigned char>(text_[at_]) : -1;
     }
@@ -83,6 +67,33 @@ class JsonScanner {
     void string(std::string& out) {
         out.clear();
         scan_string(&out);
+    }
+    // A string where it stands in the text, or in `decoded` if it has escapes.
+    std::string_view string_in_place(std::string& decoded) {
+        expect('"');
+        const std::size_t begin = at_;
+        at_ = end_of_plain(at_);
+        if (at_ < text_.size() && text_[at_] == '"') return text_.substr(begin, at_++ - begin);
+        at_ = begin - 1;
+        string(decoded);
+        return decoded;
+    }
+
+    // Any number, as it is written.
+    std::string_view number() {
+        const int c = peek();
+        if (c != '-' && !is_digit(c)) throw error("expected a number");
+        const std::size_t begin = at_;
+        scalar(c);
+        return text_.substr(begin, at_ - begin);
+    }
+
+    // Any value, checked, as it is written.
+    std::string_view value() {
+        peek();
+        const std::size_t begin = at_;
+        skip();
+        return text_.substr(begin, at_ - begin);
     }
 
     // An integer from 0 to 2^64-1, written without sign, point or exponent.
@@ -146,6 +157,21 @@ class JsonScanner {
   private:
     static bool is_digit(int c) { return c >= '0' && c <= '9'; }
 
+    // From `at` on: where a quote, a backslash or a control character is, or the end of the text. Eight bytes a step: the first of them
+    // that is one has its highest bit set below, those behind it may have it without reason.
+    std::size_t end_of_plain(std::size_t at) const noexcept {
+        constexpr std::uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
+        for (; text_.size() - at >= 8; at += 8) {
+            std::uint64_t word;
+            std::memcpy(&word, text_.data() + at, 8);
+            const std::uint64_t quote = word ^ ones * '"', backslash = word ^ ones * '\\';
+            const std::uint64_t found = (((quote - ones) & ~quote) | ((backslash - ones) & ~backslash) | ((word - ones * 0x20) & ~word)) & highs;
+            if (found != 0) return at + static_cast<std::size_t>(std::countr_zero(found)) / 8;
+        }
+        while (at < text_.size() && text_[at] != '"' && text_[at] != '\\' && static_cast<unsigned char>(text_[at]) >= 0x20) ++at;
+        return at;
+    }
+
     void literal(std::string_view word) {
         if (text_.substr(at_, word.size()) != word) throw error("unknown word");
         at_ += word.size();
@@ -178,7 +204,7 @@ class JsonScanner {
         expect('"');
         for (;;) {
             const std::size_t begin = at_;
-            while (at_ < text_.size() && text_[at_] != '"' && text_[at_] != '\\' && static_cast<unsigned char>(text_[at_]) >= 0x20) ++at_;
+            at_ = end_of_plain(at_);
             if (out) out->append(text_.substr(begin, at_ - begin));
             if (at_ == text_.size()) throw error("a string does not end");
             if (text_[at_] == '"') return void(++at_);

@@ -24,6 +24,7 @@
 #include "morsel/core/mapped_file.hpp"
 #include "morsel/formats/json_scanner.hpp"
 #include "morsel/formats/tensor_source.hpp"
+#include "morsel/unicode/utf8.hpp"
 
 namespace morsel {
 
@@ -102,7 +103,7 @@ class SafetensorsFile final : public TensorSource {
             throw error("invalid header length: the header would end after the file", {}, "at most " + std::to_string(text.size() - 8) + " bytes",
                         guess(std::to_string(length)));
         const std::string_view header = text.substr(8, static_cast<std::size_t>(length));
-        if (const std::size_t bad = detail::first_invalid_utf8(header); bad != std::string_view::npos)
+        if (const std::size_t bad = unicode::valid_prefix(header); bad != header.size())
             throw error("invalid UTF-8 in the header", "byte " + std::to_string(8 + bad));
         read_header(header);
         index();

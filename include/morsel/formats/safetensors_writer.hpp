@@ -18,6 +18,7 @@
 #include "morsel/formats/json_scanner.hpp"
 #include "morsel/formats/safetensors.hpp"
 #include "morsel/formats/tensor_source.hpp"
+#include "morsel/unicode/utf8.hpp"
 
 namespace morsel {
 
@@ -51,7 +52,7 @@ inline void append_json_string(std::string& out, std::string_view text) {
 // UTF-8, the dtype is a quantised one, a tensor's bytes do not fit its shape, or the file cannot be written.
 inline void write_safetensors(const std::filesystem::path& path, std::span<const NamedTensor> tensors, const std::map<std::string, std::string>& metadata = {}) {
     const auto check_text = [&](const std::string& text) {
-        if (detail::first_invalid_utf8(text) != std::string_view::npos) throw Error("not valid UTF-8", {.file = path.string(), .key = text});
+        if (!unicode::is_valid_utf8(text)) throw Error("not valid UTF-8", {.file = path.string(), .key = text});
     };
     std::string header = "{";
     if (!metadata.empty()) {

@@ -21,6 +21,7 @@
 #include "morsel/formats/safetensors.hpp"
 #include "morsel/formats/tensor_source.hpp"
 #include "morsel/formats/torch_checkpoint.hpp"
+#include "morsel/unicode/utf8.hpp"
 
 namespace morsel {
 
@@ -91,7 +92,7 @@ class ShardedWeights final : public TensorSource {
         const MappedFile file(path_);
         const std::string_view text = file.text();
         if (const std::string guess = detail::seems_to_be(text); !guess.empty()) throw error("index: not valid JSON", {}, {}, guess);
-        if (detail::first_invalid_utf8(text) != std::string_view::npos) throw error("index: not valid JSON: invalid UTF-8");
+        if (!unicode::is_valid_utf8(text)) throw error("index: not valid JSON: invalid UTF-8");
         detail::JsonScanner scan(text, path_, "index");
         std::string key;
         bool first = true, seen_map = false, seen_metadata = false;

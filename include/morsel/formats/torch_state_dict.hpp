@@ -18,9 +18,9 @@
 
 #include "morsel/core/dtype.hpp"
 #include "morsel/core/error.hpp"
-#include "morsel/formats/json_scanner.hpp"
 #include "morsel/formats/pickle.hpp"
 #include "morsel/formats/tensor_source.hpp"
+#include "morsel/unicode/utf8.hpp"
 
 namespace morsel {
 
@@ -104,7 +104,7 @@ class StateDictReader {
             name_ = {};
             if (items[i].kind != PickleKind::string) throw error("a tensor whose key is no name", "a string", std::string(pickle_kind_name(items[i].kind)));
             name_ = tree_->string(items[i]);
-            if (first_invalid_utf8(name_) != name_.npos) throw error("a tensor's name is not valid UTF-8");
+            if (!unicode::is_valid_utf8(name_)) throw error("a tensor's name is not valid UTF-8");
             TorchTensor tensor = read_tensor(items[i + 1]);
             const auto [place, is_new] = places.emplace(name_, state_.tensors.size());
             if (is_new) {

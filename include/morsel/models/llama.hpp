@@ -211,13 +211,11 @@ void run_blocks(D& device, const Llama<D>& model, LlamaState<D>& state, std::spa
                                    .scale = 1.0f / std::sqrt(static_cast<float>(c.head_dim)), .window = c.window(i), .eps = c.rms_norm_eps,
                                    .q_norm = layer.q_norm.data(), .k_norm = layer.k_norm.data()};
         observe(i, hidden);
-        rms_norm(device, hidden, layer.input_layernorm.data(), c.rms_norm_eps, rows, c.hidden_size, normed);
-        linear(device, normed, rows, layer.qkv_proj, {.bias = layer.qkv_bias.data()}, qkv);
-        rope_and_cache(device, qkv, shape, rope, segments, state.cache, i);
-        attention(device, qkv, shape, segments, state.cache, i, context);
+        norm_linear(device, hidden, layer.input_layernorm.data(), c.rms_norm_eps, rows, layer.qkv_proj, {.bias = layer.qkv_bias.data()}, normed, qkv);
+        attend(device, qkv, shape, rope, segments, state.cache, i, context);
         linear(device, context, rows, layer.o_proj, {.bias = layer.o_bias.data(), .accumulate = true}, hidden);
-        rms_norm(device, hidden, layer.post_attention_layernorm.data(), c.rms_norm_eps, rows, c.hidden_size, normed);
-        linear(device, normed, rows, layer.gate_up_proj, {.bias = layer.gate_up_bias.data(), .activation = c.hidden_act, .gated = true}, mlp);
+        norm_linear(device, hidden, layer.post_attention_layernorm.data(), c.rms_norm_eps, rows, layer.gate_up_proj,
+                    {.bias = layer.gate_up_bias.data(), .activation = c.hidden_act, .gated = true}, normed, mlp);
         linear(device, mlp, rows, layer.down_proj, {.bias = layer.down_bias.data(), .accumulate = true}, hidden);
     }
     rms_norm(device, hidden, model.norm.data(), c.rms_norm_eps, rows, c.hidden_size, normed);

@@ -18,16 +18,21 @@
 //   void rms_norm(D&, const float* x, const float* gain, float eps, size_t rows, size_t width, float* out);
 //   void layer_norm(D&, const float* x, const float* gain, const float* bias, float eps, size_t rows, size_t width, float* out);
 //   void linear(D&, const float* x, size_t rows, const Matrix&, const Epilogue&, float* out);   out [rows, out_features]
+//   void norm_linear(D&, const float* x, const float* gain, float eps, size_t rows, const Matrix&, const Epilogue&, float* normed, float* out)
+//                                                                               linear of rms_norm; normed [rows, in_features] is work space
 //   void rope_and_cache(D&, float* qkv, const AttentionShape&, const RopeTable<D>&, std::span<const Segment>, KvCache<D>&, layer)
 //   RopeTable<D> make_rope_table(D&, span<const float> inverse_frequency, float scaling, size_t positions);
 //   KvCache<D> make_kv_cache(D&, size_t layers, slots, capacity, n_kv_heads, head_dim);        grows as positions are written
 //   void attention(D&, const float* qkv, const AttentionShape&, std::span<const Segment>, const KvCache<D>&, layer, float* out);
+//   void attend(D&, float* qkv, const AttentionShape&, const RopeTable<D>&, std::span<const Segment>, KvCache<D>&, layer, float* out)
+//                                                                               rope_and_cache, then attention
 //   void attention(D&, const float* qkv, const AttentionShape&, std::span<const Segment>, float* out);   bidirectional, no cache
 //   void pool(D&, const float* x, size_t width, std::span<const PoolRange>, Pooling, float* out, size_t out_stride);   a row a range
 //   void normalize_rows(D&, float* x, size_t rows, size_t width);                              to unit length, in place
 //   void disentangled_attention(D&, const float* qkv, const AttentionShape&, std::span<const Segment>, std::span<const TokenId> positions,
 //                               const PositionTables&, float* out);                            bidirectional, with terms of distance
 //   TokenId argmax(D&, const float* values, size_t count);                                      the first of the greatest
+// norm_linear and attend have a default at the end of this file, for devices that gain nothing by doing both at once.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -114,5 +119,19 @@ struct Segment {
     std::size_t past = 0;   // tokens already in the cache
     std::size_t slot = 0;   // which sequence of the cache
 };
+
+template <class D>
+void norm_linear(D& device, const float* x, const float* gain, float eps, std::size_t rows, const typename D::Matrix& weight, const Epilogue& epilogue,
+                 float* normed, float* out) {
+    rms_norm(device, x, gain, eps, rows, weight.in_features, normed);
+    linear(device, normed, rows, weight, epilogue, out);
+}
+
+template <class D>
+void attend(D& device, float* qkv, const AttentionShape& shape, const RopeTable<D>& rope, std::span<const Segment> segments, KvCache<D>& cache,
+            std::size_t layer, float* out) {
+    rope_and_cache(device, qkv, shape, rope, segments, cache, layer);
+    attention(device, qkv, shape, segments, cache, layer, out);
+}
 
 }  // namespace morsel

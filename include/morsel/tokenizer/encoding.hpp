@@ -24,4 +24,10 @@ struct Encoding {
     std::size_t size() const noexcept { return ids.size(); }
 };
 
+// The part of an encoding that most callers of offsets need.
+struct IdsWithOffsets {
+    std::vector<TokenId> ids = {};
+    std::vector<Span> offsets = {};  // bytes of the original text, one for each id; {0, 0} for tokens not from the text
+};
+
 }  // namespace morsel

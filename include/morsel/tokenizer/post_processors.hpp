@@ -65,28 +65,29 @@ inline void set_sequence(Encoding& e, std::uint32_t sequence) {
     for (Encoding& window : e.overflowing) set_sequence(window, sequence);  // windows have no windows: one level
 }
 
-inline void trim_offsets(Encoding& e, const TrimOffsets& options, const PostProcessContext& context) {
+// The offsets of one token of `text`; `token` is its string, `first` whether it is the first of all.
+inline void trim_span(Span& span, std::string_view token, TokenId id, bool first, std::string_view text, const TrimOffsets& options, const AddedTokens* added_tokens) {
     constexpr char32_t byte_level_space = 0x120;  // Ġ, the byte-level sign of U+0020
     const auto is_space = [](char32_t c) { return c == byte_level_space || unicode::is_white_space(c); };
-    for (std::size_t i = 0; i < e.size(); ++i) {
-        Span& span = e.offsets[i];
-        const std::string_view text = context.texts[e.sequence_ids[i].value_or(0) & 1];
-        if (span.end > text.size() || span.begin > span.end) continue;
-        std::string_view token = e.tokens[i];
-        // An added token that strips stands for the text it swallowed.
-        const AddedToken* added = context.added_tokens != nullptr ? context.added_tokens->find(e.ids[i]) : nullptr;
-        if (added != nullptr && (added->lstrip || added->rstrip)) token = text.substr(span.begin, span.end - span.begin);
-        std::size_t leading = 0, trailing = 0;  // characters
-        for (std::size_t at = 0; at < token.size() && is_space(unicode::decode(token, at).value); at += unicode::decode(token, at).size) ++leading;
-        for (std::size_t at = token.size(); at > 0;) {
-            const std::size_t start = unicode::previous_start(token, at);
-            if (!is_space(unicode::decode(token, start).value)) break;
-            ++trailing, at = start;
-        }
-        if (leading == 1 && options.add_prefix_space && (i == 0 || span.begin == 0)) leading = 0;  // of several none was put there
-        for (; leading > 0 && span.begin < span.end; --leading) span.begin += unicode::decode(text.substr(0, span.end), span.begin).size;
-        for (; trailing > 0 && span.end > span.begin; --trailing) span.end = std::max(span.begin, unicode::previous_start(text, span.end));
+    if (span.end > text.size() || span.begin > span.end) return;
+    // An added token that strips stands for the text it swallowed.
+    const AddedToken* added = added_tokens != nullptr ? added_tokens->find(id) : nullptr;
+    if (added != nullptr && (added->lstrip || added->rstrip)) token = text.substr(span.begin, span.end - span.begin);
+    std::size_t leading = 0, trailing = 0;  // characters
+    for (std::size_t at = 0; at < token.size() && is_space(unicode::decode(token, at).value); at += unicode::decode(token, at).size) ++leading;
+    for (std::size_t at = token.size(); at > 0;) {
+        const std::size_t start = unicode::previous_start(token, at);
+        if (!is_space(unicode::decode(token, start).value)) break;
+        ++trailing, at = start;
     }
+    if (leading == 1 && options.add_prefix_space && (first || span.begin == 0)) leading = 0;  // of several none was put there
+    for (; leading > 0 && span.begin < span.end; --leading) span.begin += unicode::decode(text.substr(0, span.end), span.begin).size;
+    for (; trailing > 0 && span.end > span.begin; --trailing) span.end = std::max(span.begin, unicode::previous_start(text, span.end));
+}
+
+inline void trim_offsets(Encoding& e, const TrimOffsets& options, const PostProcessContext& context) {
+    for (std::size_t i = 0; i < e.size(); ++i)
+        trim_span(e.offsets[i], e.tokens[i], e.ids[i], i == 0, context.texts[e.sequence_ids[i].value_or(0) & 1], options, context.added_tokens);
     for (Encoding& window : e.overflowing) trim_offsets(window, options, context);
 }
 

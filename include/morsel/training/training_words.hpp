@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -72,10 +73,12 @@ inline std::string utf8_of(char32_t c) {
 
 }  // namespace detail
 
-// Words of fewer occurrences than `min_word_count` are left out. Throws Error on counts whose sum does not fit 62 bits.
-inline TrainingWords training_words(const WordCounts& counts, const BpeTrainerOptions& options, std::uint64_t min_word_count = 0) {
+// Words of fewer occurrences than `min_word_count` are left out. `first_tokens` come first, and their characters belong to the alphabet. Throws Error on counts whose sum does not fit 62 bits.
+inline TrainingWords training_words(const WordCounts& counts, const BpeTrainerOptions& options, std::uint64_t min_word_count = 0,
+                                    std::span<const std::string> first_tokens = {}) {
     constexpr std::uint64_t always = std::numeric_limits<std::uint64_t>::max();
     TrainingWords out;
+    for (const auto& token : first_tokens) out.tokens.id(token);
     for (const auto& token : options.special_tokens) out.tokens.id(token);
 
     std::vector<std::uint64_t> occurrences(0x110000);  // by code point

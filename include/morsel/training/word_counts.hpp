@@ -23,8 +23,9 @@ struct CountedWord {
 
 class WordCounts {
   public:
+    WordCounts() : WordCounts(false) {}
     // bytes: each byte of a word is one symbol, shown by byte-level tokenizers as a character of its own; else words are UTF-8.
-    explicit WordCounts(bool bytes = false) : bytes_(bytes), seed_(HashSeed::random()), short_(1024), long_(256) {}
+    explicit WordCounts(bool bytes) : bytes_(bytes), seed_(HashSeed::random()), short_(1024), long_(256) {}
 
     bool are_bytes() const noexcept { return bytes_; }
     std::size_t size() const noexcept { return short_size_ + long_size_; }  // distinct words
@@ -48,7 +49,7 @@ class WordCounts {
         std::size_t homes[batch];
         for (std::size_t first = 0; first < n; first += batch) {
             const std::size_t count = std::min(batch, n - first);
-            if (2 * (short_size_ + count) > short_.size()) grow();
+            if (4 * (short_size_ + count) > 3 * short_.size()) grow();
             for (std::size_t i = 0; i < count; ++i) {
                 keys[i] = fast::word_key(text + starts[first + i], starts[first + i + 1] - starts[first + i]);
                 homes[i] = home(keys[i]);
@@ -128,7 +129,7 @@ class WordCounts {
         Short& slot = short_[short_position(key, at)];
         if (slot.count == 0) slot.key = key, ++short_size_;
         slot.count += count;
-        if (2 * short_size_ > short_.size()) grow();
+        if (4 * short_size_ > 3 * short_.size()) grow();
     }
     void add_long(std::string_view word, std::uint64_t count) {
         const std::uint64_t hash = hash_of(word, seed_);
@@ -139,7 +140,7 @@ class WordCounts {
             ++long_size_;
         }
         slot.count += count;
-        if (2 * long_size_ > long_.size()) {
+        if (4 * long_size_ > 3 * long_.size()) {
             std::vector<Long> old(2 * long_.size());
             old.swap(long_);
             for (const Long& each : old)
@@ -159,7 +160,7 @@ class WordCounts {
 
     bool bytes_;
     HashSeed seed_;
-    std::vector<Short> short_;  // powers of two, at most half full
+    std::vector<Short> short_;  // powers of two, at most three quarters full
     std::vector<Long> long_;
     std::string arena_;
     std::size_t short_size_ = 0, long_size_ = 0;

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -21,30 +22,28 @@ class WordSymbols {
     static constexpr std::size_t long_word = 128;  // symbols; from here on a word is a list
 
     // Takes the words over and fills the index with all pairs.
-    WordSymbols(TrainingWords& words, PairIndex& index) : symbols_(std::move(words.symbols)), word_counts_(std::move(words.counts)) {
-        if (word_counts_.size() >= slot_bit) throw Error("too many distinct words", {.expected = "less than 2^31"});
-        begins_.resize(word_counts_.size()), sizes_.resize(word_counts_.size());
-        for (std::size_t w = 0; w < word_counts_.size(); ++w) {
+    WordSymbols(TrainingWords& words, PairIndex& index) : symbols_(std::move(words.symbols)) {
+        if (words.size() >= slot_bit) throw Error("too many distinct words", {.expected = "less than 2^31"});
+        words_.resize(words.size());
+        for (std::uint32_t w = 0; w < words_.size(); ++w) {
             const std::uint64_t begin = words.begins[w], size = words.begins[w + 1] - begin;
-            begins_[w] = begin;
+            words_[w].count = words.counts[w], words_[w].begin = begin & begin_bits, words_[w].size = size >= long_word ? 0 : size & 0xff;
             const TokenId* s = symbols_.data() + begin;
             if (size >= long_word) {
-                sizes_[w] = 0;
-                link(s, size, static_cast<std::uint32_t>(w), index);
+                link(s, size, w, index);
                 continue;
             }
-            sizes_[w] = static_cast<std::uint32_t>(size);
-            for (std::size_t i = 0; i + 1 < size; ++i) index.add(index.number(s[i], s[i + 1]), word_counts_[w], static_cast<std::uint32_t>(w));
+            for (std::size_t i = 0; i + 1 < size; ++i) index.add(index.number(s[i], s[i + 1]), words_[w].count, w);
         }
-        words.begins = {};
+        words.begins = {}, words.counts = {};
     }
 
     // Replaces pair a, b by c everywhere. Pairs whose count rises are appended to `risen`, perhaps more than once. may_pair(x, y): whether
     // a new pair of these tokens counts. Gives how many merges there were, words taken as often as they occur.
     template <class MayPair>
     std::int64_t merge(std::uint32_t pair, TokenId a, TokenId b, TokenId c, PairIndex& index, std::vector<std::uint32_t>& risen, MayPair&& may_pair) {
-        std::vector<std::uint32_t> places = std::move(index.places[pair]);
-        index.places[pair] = {};
+        PairPlaces list = index.take(pair);
+        const std::span<std::uint32_t> places = list.all();
         if (a == b) std::sort(places.begin(), places.end());  // runs are merged from the left
         std::int64_t merged = 0;
         const auto lose = [&](TokenId x, TokenId y, std::int64_t count) { index.subtract(x, y, count); };
@@ -58,23 +57,24 @@ class WordSymbols {
             if ((place & slot_bit) != 0) merge_slot(place & ~slot_bit, a, b, c, merged, lose, gain);
             else merge_word(place, a, b, c, merged, lose, gain);
         }
-        index.counts[pair] = 0;
         return merged;
     }
 
     // How many merges of token a with itself there are: fewer than adjacent places, since runs are taken from the left.
     std::int64_t count_self_merges(std::uint32_t pair, TokenId a, const PairIndex& index) const {
-        std::vector<std::uint32_t> places = index.places[pair];
+        const std::span<const std::uint32_t> known = index.places(pair).all();
+        std::vector<std::uint32_t> places(known.begin(), known.end());
         std::sort(places.begin(), places.end());
         places.erase(std::unique(places.begin(), places.end()), places.end());
         std::int64_t merges = 0;
         for (const std::uint32_t place : places) {
             if ((place & slot_bit) == 0) {
-                const TokenId* const s = symbols_.data() + begins_[place];
+                const Word& word = words_[place];
+                const TokenId* const s = symbols_.data() + word.begin;
                 std::uint32_t run = 0;
-                for (std::uint32_t i = 0; i < sizes_[place]; ++i) {
+                for (std::uint32_t i = 0; i < word.size; ++i) {
                     run = s[i] == a ? run + 1 : 0;
-                    if (run == 2) merges += word_counts_[place], run = 0;
+                    if (run == 2) merges += word.count, run = 0;
                 }
                 continue;
             }
@@ -82,7 +82,7 @@ class WordSymbols {
             if (slots_[at].symbol != a || (slots_[at].previous != end && slots_[slots_[at].previous].symbol == a)) continue;
             std::int64_t run = 0;
             for (; at != end && slots_[at].symbol == a; at = slots_[at].next) ++run;
-            merges += run / 2 * word_counts_[slots_[place & ~slot_bit].word];
+            merges += run / 2 * words_[slots_[place & ~slot_bit].word].count;
         }
         return merges;
     }
@@ -95,6 +95,12 @@ class WordSymbols {
         std::uint32_t previous = end, next = end;
         std::uint32_t word = 0;
     };
+    static constexpr std::uint64_t begin_bits = (std::uint64_t{1} << 56) - 1;
+    struct Word {
+        std::int64_t count = 0;
+        std::uint64_t begin : 56 = 0;  // in symbols_
+        std::uint64_t size : 8 = 0;    // symbols now; 0 for a long word
+    };
 
     void link(const TokenId* s, std::size_t size, std::uint32_t word, PairIndex& index) {
         const std::size_t first = slots_.size();
@@ -102,15 +108,15 @@ class WordSymbols {
         for (std::size_t i = 0; i < size; ++i) {
             const auto at = static_cast<std::uint32_t>(first + i);
             slots_.push_back({s[i], i > 0 ? at - 1 : end, i + 1 < size ? at + 1 : end, word});
-            if (i + 1 < size) index.add(index.number(s[i], s[i + 1]), word_counts_[word], at | slot_bit);
+            if (i + 1 < size) index.add(index.number(s[i], s[i + 1]), words_[word].count, at | slot_bit);
         }
     }
 
     template <class Lose, class Gain>
     void merge_word(std::uint32_t word, TokenId a, TokenId b, TokenId c, std::int64_t& merged, Lose& lose, Gain& gain) {
-        TokenId* const s = symbols_.data() + begins_[word];
-        const std::uint32_t size = sizes_[word];
-        const std::int64_t count = word_counts_[word];
+        TokenId* const s = symbols_.data() + words_[word].begin;
+        const std::uint32_t size = words_[word].size;
+        const std::int64_t count = words_[word].count;
         std::uint32_t in = 0;
         while (in + 1 < size && !(s[in] == a && s[in + 1] == b)) ++in;
         if (in + 1 >= size) return;
@@ -126,14 +132,14 @@ class WordSymbols {
                 s[out++] = s[in++];
             }
         }
-        sizes_[word] = out;
+        words_[word].size = out & 0xff;
     }
 
     template <class Lose, class Gain>
     void merge_slot(std::uint32_t at, TokenId a, TokenId b, TokenId c, std::int64_t& merged, Lose& lose, Gain& gain) {
         Slot& slot = slots_[at];
         if (slot.symbol != a || slot.next == end || slots_[slot.next].symbol != b) return;
-        const std::int64_t count = word_counts_[slot.word];
+        const std::int64_t count = words_[slot.word].count;
         Slot& gone = slots_[slot.next];
         const std::uint32_t next = gone.next;
         if (slot.previous != end) {
@@ -150,11 +156,9 @@ class WordSymbols {
         merged += count;
     }
 
-    std::vector<TokenId> symbols_;             // of short words
-    std::vector<std::uint64_t> begins_;        // [words] in symbols_
-    std::vector<std::uint32_t> sizes_;         // [words] symbols now; 0 for a long word
-    std::vector<std::int64_t> word_counts_;    // [words]
-    std::vector<Slot> slots_;                  // of long words
+    std::vector<TokenId> symbols_;  // of short words
+    std::vector<Word> words_;
+    std::vector<Slot> slots_;       // of long words
 };
 
 }  // namespace morsel

@@ -3,6 +3,7 @@
 // (the bytes up to the first that cannot continue it) counts as one U+FFFD, which is what Python's errors="replace" and Rust's
 // from_utf8_lossy do. Everything after to_valid_utf8 may assume valid text and uses next_code_point without checks on content.
 #pragma once
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -84,7 +85,8 @@ inline std::size_t ascii_run(std::string_view text, std::size_t position = 0) no
     for (; i + 8 <= text.size(); i += 8) {
         std::uint64_t word;
         std::memcpy(&word, text.data() + i, 8);
-        if (word & 0x8080808080808080u) break;
+        word &= 0x8080808080808080u;
+        if (word != 0) return i - position + static_cast<std::size_t>(std::countr_zero(word)) / 8;
     }
     while (i < text.size() && static_cast<unsigned char>(text[i]) < 0x80) ++i;
     return i - position;

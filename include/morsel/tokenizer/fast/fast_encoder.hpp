@@ -7,6 +7,7 @@
 // The plain pipeline in tokenizer.hpp is the reference; tests hold the two equal. A tokenizer of another kind has no fast encoder.
 #pragma once
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -17,7 +18,9 @@
 #include <variant>
 #include <vector>
 
+#include "morsel/tokenizer/fast/bert_words.hpp"
 #include "morsel/tokenizer/fast/byte_pair_merger.hpp"
+#include "morsel/tokenizer/fast/unigram_words.hpp"
 #include "morsel/tokenizer/fast/unit_cutter.hpp"
 #include "morsel/tokenizer/fast/workspace.hpp"
 #include "morsel/tokenizer/splitting/byte_level_scanner.hpp"
@@ -33,8 +36,11 @@ class FastEncoder {
         const bool looks_at_normalized = std::any_of(added.begin(), added.end(), [](const AddedToken& token) { return token.normalized; });
         if (parts.normalizer && looks_at_normalized) return nullptr;
         std::shared_ptr<FastEncoder> encoder(new FastEncoder(cache_bytes));
-        if (encoder->take_byte_level(parts) || encoder->take_spaced(parts) || encoder->take_plain(parts)) return encoder;
-        return nullptr;
+        if (!encoder->take_byte_level(parts) && !encoder->take_spaced(parts) && !encoder->take_plain(parts)) return nullptr;
+        // The reference's offsets of a precompiled charsmap drift behind some characters: a unit's depend on what is before it.
+        const auto drifts = [](const auto& step) { return std::holds_alternative<PrecompiledNormalizer>(step); };
+        encoder->can_place_ = model_id_bound(parts.model) <= placed_id_bound && !(parts.normalizer && std::any_of(parts.normalizer->steps.begin(), parts.normalizer->steps.end(), drifts));
+        return encoder;
     }
 
     WorkspacePool::Loan workspace() { return pool_.take(); }
@@ -61,23 +67,55 @@ class FastEncoder {
         }
         switch (kind_) {
             case Kind::byte_level:
-                return encode_by(section, workspace, [&](std::string_view word, std::vector<TokenId>& ids) {
-                    const Bpe& model = std::get<Bpe>(parts.model);
-                    if (model.ignore_merges)
-                        if (const auto id = whole_word(model, word)) return ids.push_back(*id);
-                    merger_.encode(word, workspace.merge, ids);
-                });
+                return encode_by(section, workspace, [&](std::string_view word, std::vector<TokenId>& ids) { encode_bytes(std::get<Bpe>(parts.model), word, workspace.merge, ids); });
             case Kind::spaced:
+                return encode_by(section, workspace, [&](std::string_view unit, std::vector<TokenId>& ids) { encode_spaced(std::get<Bpe>(parts.model), unit, workspace.merge, ids); });
+            case Kind::plain:
                 return encode_by(section, workspace, [&](std::string_view unit, std::vector<TokenId>& ids) {
-                    std::string marked;
-                    for (const char c : unit) c == ' ' ? marked += "\u2581" : marked += c;
-                    ModelTokens tokens;
-                    tokenize(std::get<Bpe>(parts.model), marked, tokens);
-                    for (const ModelToken& token : tokens) ids.push_back(token.id);
+                    if (unigram_ && unigram_->encode(std::get<Unigram>(parts.model), unit, workspace.unigram)) {
+                        for (const ModelToken& token : workspace.unigram.tokens) ids.push_back(token.id);
+                        return;
+                    }
+                    if (!bert_ || !bert_->encode(unit, workspace.word, [&](TokenId id, std::size_t, std::size_t) { ids.push_back(id); })) plain(unit, ids);
                 });
-            case Kind::plain: return encode_by(section, workspace, plain);
         }
         return false;
+    }
+
+    // The same for workspace.placed: ids, and the bytes of the whole text that they stand for. plain(text, tokens) appends PlacedTokens.
+    // Also gives false where the section must be normalized first.
+    template <class Plain> bool place(const TokenizerParts& parts, std::string_view section, std::size_t begin, Workspace& workspace, Plain&& plain) const {
+        if (section.empty()) return true;
+        if (!can_place_) return false;
+        if (normalize_first_)
+            for (const auto& step : parts.normalizer->steps)
+                if (!unicode::is_normalized_quick(section, std::get<UnicodeNormalizer>(step).form)) return false;
+        if (!workspace.placed_cache) workspace.placed_cache = std::make_unique<WordCache>(pool_.cache_bytes());
+        const std::size_t first = workspace.placed.ids.size(), size_of_first = unicode::decode(section, 0).size;
+        const bool spaced = puts_space_before(section, begin);
+        if (spaced) section = workspace.text.assign(1, ' ').append(section);
+        const std::size_t origin = spaced ? begin - 1 : begin;  // the space stands one byte before, perhaps before byte 0
+        bool done = false;
+        switch (kind_) {
+            case Kind::byte_level:
+                done = place_by(section, origin, workspace, [&](std::string_view word, std::vector<PlacedToken>& tokens) { place_bytes(std::get<Bpe>(parts.model), word, workspace, tokens); });
+                break;
+            case Kind::spaced:
+                done = place_by(section, origin, workspace, [&](std::string_view unit, std::vector<PlacedToken>& tokens) { place_spaced(std::get<Bpe>(parts.model), unit, tokens); });
+                break;
+            case Kind::plain:
+                done = place_by(section, origin, workspace, [&](std::string_view unit, std::vector<PlacedToken>& tokens) {
+                    const auto put = [&](TokenId id, std::size_t from, std::size_t to) { tokens.push_back({id, static_cast<std::uint32_t>(from), static_cast<std::uint32_t>(to)}); };
+                    if (!bert_ || !bert_->encode(unit, workspace.word, put)) plain(unit, tokens);
+                });
+                break;
+        }
+        // The space that was put in front stands for the first character.
+        for (std::size_t i = first; done && spaced && i < workspace.placed.ids.size() && workspace.placed.spans.data()[i].begin == static_cast<std::uint32_t>(origin); ++i) {
+            ShortSpan& span = workspace.placed.spans.data()[i];
+            span = {static_cast<std::uint32_t>(begin), span.end == begin ? static_cast<std::uint32_t>(begin + size_of_first) : span.end};
+        }
+        return done;
     }
 
   private:
@@ -108,6 +146,64 @@ class FastEncoder {
         return true;
     }
 
+    template <class Miss> bool place_by(std::string_view section, std::size_t origin, Workspace& workspace, Miss&& miss) const {
+        for (std::size_t at = 0; at < section.size();) {
+            const Pieces pieces = cutter_.cut(section, at, workspace.cut);
+            if (pieces.count == 0) return false;
+            place_words(pieces.text, origin + at, workspace.cut.starts, pieces.count, *workspace.placed_cache, workspace.word_tokens, workspace.placed, miss);
+            at += pieces.bytes;
+        }
+        return true;
+    }
+
+    // One word of byte-level BPE.
+    void encode_bytes(const Bpe& model, std::string_view word, MergeSpace& space, std::vector<TokenId>& ids) const {
+        if (model.ignore_merges)
+            if (const auto id = whole_word(model, word)) return ids.push_back(*id);
+        merger_.encode(word, space, ids);
+    }
+    // Every character of a token is one byte of the word. A token that has but part of a character stands for all of it.
+    void place_bytes(const Bpe& model, std::string_view word, Workspace& workspace, std::vector<PlacedToken>& tokens) const {
+        workspace.word_ids.clear();
+        encode_bytes(model, word, workspace.merge, workspace.word_ids);
+        const auto is_inner = [&](std::size_t i) { return i < word.size() && (word[i] & '\xC0') == '\x80'; };
+        std::size_t at = 0;
+        for (const TokenId id : workspace.word_ids) {
+            std::size_t begin = at, end = at += unicode::count_code_points(*model.vocabulary.token(id));
+            while (is_inner(begin)) --begin;
+            while (is_inner(end)) ++end;
+            tokens.push_back({id, static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(end)});
+        }
+    }
+
+    // One unit of spaced BPE, whose spaces are U+2581 in the vocabulary. A character that is no token is its bytes.
+    void encode_spaced(const Bpe& model, std::string_view unit, MergeSpace& space, std::vector<TokenId>& ids) const {
+        std::vector<TokenId>& symbols = space.characters;
+        symbols.clear();
+        for (std::size_t i = 0; i < unit.size();) {
+            const std::size_t size = unicode::decode(unit, i).size;
+            if (size == 1) symbols.push_back(ascii_ids_[static_cast<unsigned char>(unit[i])]);
+            else if (const auto id = model.vocabulary.id(unit.substr(i, size))) symbols.push_back(*id);
+            else for (const char byte : unit.substr(i, size)) symbols.push_back(*model.byte_tokens[static_cast<unsigned char>(byte)]);
+            i += size;
+        }
+        pairs_.merge(
+            symbols.size(), [&](std::size_t i) { return symbols[i]; }, [&](std::size_t i) { return pairs_.rank(symbols[i], symbols[i + 1]); }, space, ids);
+    }
+    static void place_spaced(const Bpe& model, std::string_view unit, std::vector<PlacedToken>& tokens) {
+        std::string marked;                   // the unit as the model knows it
+        std::vector<PlacedToken> characters;  // [bytes of marked] the character that each belongs to
+        for (std::size_t i = 0; i < unit.size();) {
+            const std::size_t begin = i, size = unicode::decode(unit, i).size;
+            i += size;
+            marked += unit[begin] == ' ' ? std::string_view("\u2581") : unit.substr(begin, size);
+            characters.resize(marked.size(), {0, static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(i)});
+        }
+        ModelTokens found;
+        tokenize(model, marked, found);
+        for (const ModelToken& token : found) tokens.push_back({token.id, characters[token.begin].begin, characters[token.end - 1].end});
+    }
+
     // ByteLevel, Split by a known pattern and then ByteLevel, or Digits and then ByteLevel; in front of them nothing or NFC and its kin.
     bool take_byte_level(const TokenizerParts& parts) {
         const auto* model = std::get_if<Bpe>(&parts.model);
@@ -125,6 +221,7 @@ class FastEncoder {
             pairs = std::make_shared<TokenPairs>(model->vocabulary.size());
             std::string bytes;
             model->vocabulary.for_each([&](std::string_view token, TokenId) {
+                if (!has_high_bytes(token)) return;
                 bytes.clear();
                 for (std::size_t i = 0; i < token.size();) {
                     const int byte = character_to_byte(unicode::next_code_point(token, i));
@@ -138,6 +235,16 @@ class FastEncoder {
         if (known->prefix_space) space_before_ = SpaceBefore::unless_there;
         kind_ = Kind::byte_level;
         return true;
+    }
+
+    // Whether a token stands for bytes above 0x7F; pieces are cut only between characters of several bytes.
+    static bool has_high_bytes(std::string_view token) noexcept {
+        for (std::size_t i = 0; i < token.size(); ++i) {
+            const auto byte = static_cast<unsigned char>(token[i]);
+            // U+0100 … U+0121 (C4 80 … C4 A1) stand for control characters and the space.
+            if (byte >= 0xC0 && (byte != 0xC4 || i + 1 == token.size() || static_cast<unsigned char>(token[i + 1]) > 0xA1)) return true;
+        }
+        return false;
     }
 
     static std::optional<TokenId> whole_word(const Bpe& model, std::string_view word) {
@@ -189,7 +296,13 @@ class FastEncoder {
             if (token.size() > 6 && token.find("<0x") != token.npos) bytes_merge = true;
             pairs->add(token);
         });
-        if (bytes_merge) return false;
+        auto merger = PairMerger::create(*model);
+        if (bytes_merge || !merger) return false;
+        pairs_ = std::move(*merger);
+        for (std::size_t c = 0; c < ascii_ids_.size(); ++c) {
+            const char character = static_cast<char>(c);
+            ascii_ids_[c] = c == ' ' ? *model->vocabulary.id("\u2581") : model->vocabulary.id({&character, 1}).value_or(*model->byte_tokens[c]);
+        }
         cutter_ = PieceCutter(CutRule{{}, std::move(pairs)}, &cut_units<detail::SpacedUnits>);
         kind_ = Kind::spaced;
         return true;
@@ -212,6 +325,7 @@ class FastEncoder {
             const auto* bert = std::get_if<BertNormalizer>(&parts.normalizer->steps[0]);
             if (bert == nullptr || !bert->handle_chinese_chars) return false;
             cutter_ = PieceCutter(CutRule{}, &cut_units<detail::BertUnits>);
+            bert_ = BertWords::create(parts.model, *bert);
             return true;
         }
         if (parts.normalizer && !std::all_of(parts.normalizer->steps.begin(), parts.normalizer->steps.end(), [](const auto& step) { return stays_within_units(step); })) return false;
@@ -222,6 +336,7 @@ class FastEncoder {
         };
         if (steps.empty() || !std::all_of(steps.begin(), steps.end(), cuts_at_spaces)) return false;
         cutter_ = PieceCutter(CutRule{}, &cut_units<detail::SpacedUnits>);
+        unigram_ = UnigramWords::create(parts);
         return true;
     }
 
@@ -240,8 +355,13 @@ class FastEncoder {
     Kind kind_ = Kind::plain;
     SpaceBefore space_before_ = SpaceBefore::never;
     bool normalize_first_ = false;
+    bool can_place_ = false;  // tell offsets too
     PieceCutter cutter_;
-    BytePairMerger merger_;
+    BytePairMerger merger_;               // byte_level
+    PairMerger pairs_;                    // spaced
+    std::array<TokenId, 128> ascii_ids_;  // spaced
+    std::optional<BertWords> bert_;       // plain, for most words of BERT
+    std::optional<UnigramWords> unigram_; // plain, for ASCII words of unigram models
     WorkspacePool pool_;
 };
 

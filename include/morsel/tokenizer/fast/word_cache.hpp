@@ -86,7 +86,7 @@ class WordCache {
 
     struct Slot {
         WordKey key = {};
-        TokenId ids[inline_ids] = {};
+        alignas(16) TokenId ids[inline_ids] = {};
         std::uint32_t count = 0;  // ids
     };
     struct alignas(64) Line {

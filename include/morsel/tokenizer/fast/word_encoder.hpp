@@ -7,62 +7,21 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <memory>
 #include <span>
 #include <string_view>
-#include <utility>
 #include <vector>
 
+#include "morsel/tokenizer/fast/buffer.hpp"
 #include "morsel/tokenizer/fast/piece_cutter.hpp"
 #include "morsel/tokenizer/fast/word_cache.hpp"
 
 namespace morsel::fast {
 
-// Ids as they come out: memory that grows and is kept, without a value for what is not written yet.
-class IdBuffer {
-  public:
-    IdBuffer() = default;
-    IdBuffer(IdBuffer&& other) noexcept : memory_(std::move(other.memory_)), size_(std::exchange(other.size_, 0)), capacity_(std::exchange(other.capacity_, 0)) {}
-    IdBuffer& operator=(IdBuffer&& other) noexcept {
-        memory_ = std::move(other.memory_), size_ = std::exchange(other.size_, 0), capacity_ = std::exchange(other.capacity_, 0);
-        return *this;
-    }
-
-    std::size_t size() const noexcept { return size_; }
-    std::size_t capacity() const noexcept { return capacity_; }
-    std::span<const TokenId> ids() const noexcept { return {memory_.get(), size_}; }
-    void clear() noexcept { size_ = 0; }
-    void append(std::span<const TokenId> ids) {
-        if (ids.empty()) return;
-        std::memcpy(reserve(ids.size()), ids.data(), ids.size_bytes());
-        size_ += ids.size();
-    }
-    void push_back(TokenId id) { *reserve(1) = id, ++size_; }
-
-    // The place for `count` ids more; `finish` says where they end.
-    TokenId* reserve(std::size_t count) {
-        if (size_ + count > capacity_) grow(size_ + count);
-        return memory_.get() + size_;
-    }
-    void finish(const TokenId* end) noexcept { size_ = static_cast<std::size_t>(end - memory_.get()); }
-
-  private:
-    void grow(std::size_t need) {
-        const std::size_t capacity = std::max(need, 2 * capacity_ + 256);
-        std::unique_ptr<TokenId[]> memory(new TokenId[capacity]);
-        if (size_ > 0) std::memcpy(memory.get(), memory_.get(), size_ * sizeof(TokenId));
-        memory_ = std::move(memory), capacity_ = capacity;
-    }
-
-    std::unique_ptr<TokenId[]> memory_;
-    std::size_t size_ = 0, capacity_ = 0;
-};
-
 namespace detail {
 
 // The word that its home line does not hold: elsewhere, long, of many ids, or new.
 template <class Miss>
-[[gnu::noinline]] void encode_other_word(std::string_view word, const WordKey& key, std::size_t home, WordCache& cache, std::vector<TokenId>& scratch, IdBuffer& out, Miss& miss) {
+[[gnu::noinline]] void encode_other_word(std::string_view word, const WordKey& key, std::size_t home, WordCache& cache, std::vector<TokenId>& scratch, Buffer<TokenId>& out, Miss& miss) {
     if (word.size() <= short_word)
         if (const WordCache::Slot* slot = cache.find(key, home)) return out.append({slot->ids, slot->count});
     const std::uint64_t hash = cache.hash(word);
@@ -79,7 +38,7 @@ template <class Miss>
 // Appends the ids of these words: word i is bytes starts[i] … starts[i + 1] of text, of which 16 from starts[i] on are readable.
 // miss(word, ids) appends the ids of a word.
 template <class Miss>
-void encode_words(const char* text, const std::uint32_t* starts, std::size_t count, WordCache& cache, std::vector<TokenId>& scratch, IdBuffer& out, Miss&& miss) {
+void encode_words(const char* text, const std::uint32_t* starts, std::size_t count, WordCache& cache, std::vector<TokenId>& scratch, Buffer<TokenId>& out, Miss&& miss) {
     constexpr std::size_t batch = 64;
     WordKey keys[batch];
     std::size_t homes[batch];

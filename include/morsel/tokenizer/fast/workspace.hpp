@@ -13,6 +13,8 @@
 
 #include "morsel/tokenizer/fast/byte_pair_merger.hpp"
 #include "morsel/tokenizer/fast/piece_cutter.hpp"
+#include "morsel/tokenizer/fast/placed_words.hpp"
+#include "morsel/tokenizer/fast/unigram_words.hpp"
 #include "morsel/tokenizer/fast/word_cache.hpp"
 #include "morsel/tokenizer/fast/word_encoder.hpp"
 
@@ -22,18 +24,27 @@ struct Workspace {
     explicit Workspace(std::size_t cache_bytes) : cache(cache_bytes) {}
     WordCache cache;
     CutSpace cut;
-    IdBuffer ids;
+    Buffer<TokenId> ids;
     std::vector<TokenId> word_ids;  // of a new word
+    std::unique_ptr<WordCache> placed_cache;  // for ids with places; made when they are first asked for
+    PlacedIds placed;
+    std::vector<PlacedToken> word_tokens;
     MergeSpace merge;
     std::string text;  // a section with something put before it
+    std::string word;  // a word in lower case
+    UnigramSpace unigram;
 
     // Gives back what an unusually long text has needed.
     void trim() {
         constexpr std::size_t usual = std::size_t{1} << 20;
         if (ids.capacity() > usual) ids = {};
+        if (placed.ids.capacity() > usual) placed = {};
+        if (word_tokens.capacity() > usual) word_tokens = {};
         if (word_ids.capacity() > usual) word_ids = {};
-        if (merge.symbols.capacity() > usual || merge.candidates.capacity() > usual) merge = {};
+        if (merge.symbols.capacity() > usual || merge.candidates.capacity() > usual || merge.characters.capacity() > usual) merge = {};
         if (text.capacity() > usual) text = {};
+        if (word.capacity() > usual) word = {};
+        if (unigram.word.capacity() > usual) unigram = {};
     }
 };
 
@@ -62,6 +73,8 @@ class WorkspacePool {
         std::unique_ptr<Workspace> workspace_;
         std::size_t home_;
     };
+
+    std::size_t cache_bytes() const noexcept { return cache_bytes_; }
 
     Loan take() {
         const std::size_t home = (std::hash<std::thread::id>{}(std::this_thread::get_id()) * 0x9e3779b97f4a7c15u) >> 58;

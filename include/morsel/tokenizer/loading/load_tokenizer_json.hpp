@@ -1,6 +1,8 @@
 // tokenizer.json of Hugging Face tokenizers → TokenizerParts. What the reference refuses, or dies of, is an Error here; where it
 // loads something odd (two tokens of one id, an added token with a wrong id) the result is the same as there.
 #pragma once
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -34,14 +36,22 @@ inline Bpe bpe_from_json(TokenizerJson& json, const JsonObject& model) {
     bpe.byte_fallback = model.get_or("byte_fallback", false);
     bpe.ignore_merges = model.get_or("ignore_merges", false);
     bpe.merges.reserve(json.merge_count());
+    std::array<std::string_view, Vocabulary::batch> parts;
+    std::array<std::optional<TokenId>, Vocabulary::batch> ids;
     for (std::size_t i = 0; i < json.merge_count(); ++i) {
-        const MergeRule rule{json.merge_part(2 * i), json.merge_part(2 * i + 1)};
-        const std::string name = "merges[" + std::to_string(i) + "]";
-        if (rule.left.empty() || rule.right.empty()) throw model.error(name, "part of a merge is empty");
+        const std::size_t place = 2 * i % Vocabulary::batch;
+        if (place == 0) {
+            const std::size_t count = std::min(Vocabulary::batch, 2 * (json.merge_count() - i));
+            for (std::size_t k = 0; k < count; ++k) parts[k] = json.merge_part(2 * i + k);
+            bpe.vocabulary.ids({parts.data(), count}, ids.data());
+        }
+        const MergeRule rule{parts[place], parts[place + 1]};
+        const auto name = [i] { return "merges[" + std::to_string(i) + "]"; };
+        if (rule.left.empty() || rule.right.empty()) throw model.error(name(), "part of a merge is empty");
         try {
-            add_merge(bpe, rule, static_cast<std::uint32_t>(i));
+            add_merge(bpe, rule, ids[place], ids[place + 1], static_cast<std::uint32_t>(i));
         } catch (const Error& e) {
-            throw model.error(name, e.reason(), e.expected(), e.found());
+            throw model.error(name(), e.reason(), e.expected(), e.found());
         }
     }
     find_byte_tokens(bpe);

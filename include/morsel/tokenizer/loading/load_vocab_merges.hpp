@@ -19,10 +19,12 @@ namespace morsel {
 
 // A JSON object of tokens and ids. Throws Error with line and column, or with the token whose id is wrong.
 inline Vocabulary parse_vocab_json(std::string_view text, const std::filesystem::path& file) {
+    detail::check_json_text(text, file);
     Vocabulary vocabulary;
-    if (const std::string guess = detail::seems_to_be(text); !guess.empty()) throw Error("not JSON", {.file = file.string(), .found = guess});
-    detail::VocabJsonHandler handler(vocabulary, file, text);
-    if (!Json::sax_parse(text, &handler)) throw Error("not valid JSON", {.file = file.string()});
+    detail::JsonScanner scan(text, file);
+    if (scan.peek() != '{') throw Error("wrong value", {.file = file.string(), .expected = "an object of tokens and ids", .found = detail::found_here(scan)});
+    detail::VocabularyReader(scan, file, {}).object(vocabulary);
+    scan.end();
     vocabulary.finish();
     return vocabulary;
 }

@@ -42,6 +42,7 @@ struct Bpe {
     double dropout = 0;                          // as the file says; see BpeDropout
     bool ignore_merges = false;                  // a pre-token that is in the vocabulary is that token
     std::array<std::optional<TokenId>, 256> byte_tokens = {};  // of <0x00> … <0xFF>
+    TokenId last_result = 0;                     // of add_merge: a guess of the next
 };
 
 // Merges left out at random: each time one is about to be made it is put off with this probability, until another one has been made.
@@ -56,20 +57,31 @@ struct MergeRule {
     std::string_view left, right;
 };
 
-// Adds merge number `rank`. Throws Error where a part or the result is no token, or the right part is shorter than the prefix.
-inline void add_merge(Bpe& model, MergeRule rule, std::uint32_t rank) {
-    const auto id_of = [&](std::string_view token, std::string_view what) {
-        const auto id = model.vocabulary.id(token);
+// Adds merge number `rank` of two tokens, whose ids are given. Throws Error where a part or the result is no token, or the right part is
+// shorter than the prefix.
+inline void add_merge(Bpe& model, MergeRule rule, std::optional<TokenId> left, std::optional<TokenId> right, std::uint32_t rank) {
+    const auto known = [&](std::optional<TokenId> id, std::string_view token, std::string_view what) {
         if (!id) throw Error(std::string(what) + " is not in the vocabulary", {.found = "'" + std::string(token.substr(0, 60)) + "'"});
         return *id;
     };
-    const TokenId left = id_of(rule.left, "part of a merge"), right = id_of(rule.right, "part of a merge");
+    const std::uint64_t pair = pack_pair(known(left, rule.left, "part of a merge"), known(right, rule.right, "part of a merge"));
     if (rule.right.size() < model.continuing_subword_prefix.size())
         throw Error("part of a merge is shorter than continuing_subword_prefix", {.found = "'" + std::string(rule.right) + "'"});
-    std::string result(rule.left);
-    result += rule.right.substr(model.continuing_subword_prefix.size());
-    model.merges.set(pack_pair(left, right), {rank, id_of(result, "result of a merge")});
+    const std::string_view behind = rule.right.substr(model.continuing_subword_prefix.size());
+    // A trainer numbers the results in the order of its merges, so this one's is mostly the next id, or the same again.
+    const auto is_result = [&](TokenId id) {
+        const auto token = model.vocabulary.token(id);
+        return token && token->size() == rule.left.size() + behind.size() && token->starts_with(rule.left) && token->ends_with(behind);
+    };
+    TokenId result = model.last_result + 1;
+    if (!is_result(result) && !is_result(--result)) {
+        const std::string token = std::string(rule.left) += behind;
+        result = known(model.vocabulary.id(token), token, "result of a merge");
+    }
+    model.last_result = result;
+    model.merges.set(pair, {rank, result});
 }
+inline void add_merge(Bpe& model, MergeRule rule, std::uint32_t rank) { add_merge(model, rule, model.vocabulary.id(rule.left), model.vocabulary.id(rule.right), rank); }
 
 // Fills byte_tokens; to be called when the vocabulary is complete.
 inline void find_byte_tokens(Bpe& model) {

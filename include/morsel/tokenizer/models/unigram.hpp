@@ -41,16 +41,21 @@ inline void prepare(Unigram& model) {
     }
 }
 
-// Appends the tokens of one pre-token (UTF-8). Throws Error where an unknown token is needed and there is none.
-inline void tokenize(const Unigram& model, std::string_view word, ModelTokens& out) {
+namespace detail {
+
+// The best way to a byte of a word.
+struct UnigramBest {
+    static constexpr std::size_t none = static_cast<std::size_t>(-1);
+    double score = 0;
+    std::size_t begin = none;  // of the token that ends here
+    TokenId id = 0;
+};
+
+// Appends the tokens of `word`. tokens_at(begin, f) calls f(end, id) for every token that begins there, the shortest first; `best` is memory.
+template <class TokensAt> void unigram_tokens(const Unigram& model, std::string_view word, std::vector<UnigramBest>& best, TokensAt&& tokens_at, ModelTokens& out) {
     constexpr double unknown_penalty = 10;
-    constexpr std::size_t none = static_cast<std::size_t>(-1);
-    struct Best {
-        double score = 0;
-        std::size_t begin = none;  // of the token that ends here
-        TokenId id = 0;
-    };
-    std::vector<Best> best(word.size() + 1);  // [byte] the best way to get there
+    constexpr std::size_t none = UnigramBest::none;
+    best.assign(word.size() + 1, {});
     for (std::size_t begin = 0; begin < word.size();) {
         const std::size_t next = begin + unicode::decode(word, begin).size;
         const double so_far = best[begin].score;
@@ -58,12 +63,11 @@ inline void tokenize(const Unigram& model, std::string_view word, ModelTokens& o
         const auto offer = [&](std::size_t end, double score, TokenId id) {
             if (best[end].begin == none || score > best[end].score) best[end] = {score, begin, id};
         };
-        for (std::size_t end = next; end <= word.size() && end - begin <= model.longest_token; end += end < word.size() ? unicode::decode(word, end).size : 1) {
-            if (const auto id = model.vocabulary.id(word.substr(begin, end - begin)); id && *id < model.scores.size()) {
-                offer(end, so_far + model.scores[*id], *id);
-                whole_character = whole_character || end == next;
-            }
-        }
+        tokens_at(begin, [&](std::size_t end, TokenId id) {
+            if (id >= model.scores.size()) return;
+            offer(end, so_far + model.scores[id], id);
+            whole_character = whole_character || end == next;
+        });
         if (!whole_character) {
             if (!model.unk_id) throw Error("the text has a character that is no token, and there is no unknown token", {.key = "model.unk_id"});
             offer(next, so_far + model.lowest_score - unknown_penalty, *model.unk_id);
@@ -88,6 +92,19 @@ inline void tokenize(const Unigram& model, std::string_view word, ModelTokens& o
         }
         out.push_back(*token);
     }
+}
+
+}  // namespace detail
+
+// Appends the tokens of one pre-token (UTF-8). Throws Error where an unknown token is needed and there is none.
+inline void tokenize(const Unigram& model, std::string_view word, ModelTokens& out) {
+    std::vector<detail::UnigramBest> best;
+    const auto tokens_at = [&](std::size_t begin, auto&& f) {
+        for (std::size_t end = begin + unicode::decode(word, begin).size; end <= word.size() && end - begin <= model.longest_token;
+             end += end < word.size() ? unicode::decode(word, end).size : 1)
+            if (const auto id = model.vocabulary.id(word.substr(begin, end - begin))) f(end, *id);
+    };
+    detail::unigram_tokens(model, word, best, tokens_at, out);
 }
 
 }  // namespace morsel

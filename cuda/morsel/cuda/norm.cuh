@@ -1,0 +1,64 @@
+// RMSNorm (Zhang and Sennrich 2019) and LayerNorm (Ba et al. 2016) on the GPU: one block a row, sums in a fixed order, so a row's result
+// does not depend on the rows beside it. For decoding RMSNorm is not a kernel of its own: the product that follows does it (gemv.cuh).
+#pragma once
+#include "morsel/cuda/block.cuh"
+#include "morsel/cuda/device.cuh"
+
+namespace morsel {
+
+namespace kernels {
+
+// x, out [rows, width], which may be the same.
+template <class = void>
+__global__ void rms_norm(const float* x, const float* gain, float eps, unsigned width, float* out) {
+    __shared__ float space[32];
+    ptx::wait_for_previous_kernels();
+    const float* row = x + std::size_t{blockIdx.x} * width;
+    float sum = 0;
+    for (unsigned i = threadIdx.x; i < width; i += blockDim.x) sum += row[i] * row[i];
+    const float scale = 1.0f / sqrtf(block_sum(sum, space) / static_cast<float>(width) + eps);
+    for (unsigned i = threadIdx.x; i < width; i += blockDim.x) out[std::size_t{blockIdx.x} * width + i] = row[i] * scale * gain[i];
+}
+
+// bias may be null; residual, where not null, is added to x before.
+template <class = void>
+__global__ void layer_norm(const float* x, const float* residual, const float* gain, const float* bias, float eps, unsigned width, float* out) {
+    __shared__ float space[32];
+    float* row = ptx::dynamic_shared<float>();  // [width]
+    ptx::wait_for_previous_kernels();
+    const std::size_t at = std::size_t{blockIdx.x} * width;
+    float sum = 0;
+    for (unsigned i = threadIdx.x; i < width; i += blockDim.x) {
+        row[i] = residual != nullptr ? x[at + i] + residual[at + i] : x[at + i];
+        sum += row[i];
+    }
+    const float mean = block_sum(sum, space) / static_cast<float>(width);
+    float squares = 0;
+    for (unsigned i = threadIdx.x; i < width; i += blockDim.x) squares += (row[i] - mean) * (row[i] - mean);
+    const float scale = 1.0f / sqrtf(block_sum(squares, space) / static_cast<float>(width) + eps);
+    for (unsigned i = threadIdx.x; i < width; i += blockDim.x) out[at + i] = (row[i] - mean) * scale * gain[i] + (bias != nullptr ? bias[i] : 0.0f);
+}
+
+}  // namespace kernels
+
+namespace detail {
+
+// Threads for a row of `width`: whole warps, 32 to 256.
+inline unsigned threads_for(std::size_t width) { return static_cast<unsigned>(std::clamp<std::size_t>((width / 4 + 31) / 32 * 32, 32, 256)); }
+
+}  // namespace detail
+
+// x, out [rows, width], which may be the same; gain [width].
+inline void rms_norm(Cuda& device, const float* x, const float* gain, float eps, std::size_t rows, std::size_t width, float* out) {
+    device.launch({.name = "rms_norm", .grid = dim3(static_cast<unsigned>(rows)), .block = dim3(detail::threads_for(width)), .read = (rows + 1) * width * 4, .written = rows * width * 4},
+                  kernels::rms_norm<>, x, gain, eps, static_cast<unsigned>(width), out);
+}
+
+// The same; bias [width] may be null.
+inline void layer_norm(Cuda& device, const float* x, const float* gain, const float* bias, float eps, std::size_t rows, std::size_t width, float* out) {
+    device.launch({.name = "layer_norm", .grid = dim3(static_cast<unsigned>(rows)), .block = dim3(detail::threads_for(width)), .shared_bytes = width * 4,
+                   .read = (rows + (bias != nullptr ? 2 : 1)) * width * 4, .written = rows * width * 4},
+                  kernels::layer_norm<>, x, nullptr, gain, bias, eps, static_cast<unsigned>(width), out);
+}
+
+}  // namespace morsel

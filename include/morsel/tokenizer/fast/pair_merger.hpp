@@ -1,0 +1,200 @@
+// Byte-pair encoding of one word, on plain numbers: the same rule as bpe_merge_plain in models/bpe.hpp, the adjacent pair of lowest rank
+// first, of several the leftmost. What its first symbols are is the caller's: bytes (byte_pair_merger.hpp), or characters.
+//   up to 64 symbols   all candidates side by side, the best searched anew after every merge
+//   longer             candidates in a list for each rank, so that every merge costs the same
+//   much longer        in blocks that stay in the cache, joined where it can be proven that nothing merges across
+// The proof (as in GitHub's rust-gems `bpe`): tokens t1 … tn are what their text becomes exactly if every two neighbours ti ti+1 are what
+// the two become alone. For if a merge ever crossed a border, the first to do so would see, of these two tokens, what it sees when they
+// are alone, and being the lowest of all it would be the lowest of theirs. So where a block's first token and the one before it stay two
+// when they are merged alone, both sides may be computed alone.
+#pragma once
+#include <algorithm>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "morsel/tokenizer/fast/merge_table.hpp"
+
+namespace morsel::fast {
+
+// What merging a long word needs; lent by the caller so that its memory is reused.
+struct MergeSpace {
+    struct Symbol {
+        TokenId id;
+        std::uint32_t previous, next;  // neighbours; next is the number of symbols for the last
+        std::uint32_t rank;            // of the pair that begins here
+    };
+    struct Candidate {
+        std::uint32_t position, next;  // next: of the same rank, index in candidates
+    };
+    struct Token {
+        TokenId id;
+        std::uint32_t size;  // symbols
+    };
+    std::vector<Symbol> symbols = {};
+    std::vector<Candidate> candidates = {};
+    std::vector<std::uint32_t> lists = {};      // [ranks] first candidate of each
+    std::vector<std::uint64_t> filled = {}, unsorted = {};  // a bit for each list
+    std::vector<std::uint32_t> positions = {};  // of a list that is sorted
+    std::vector<Token> block = {}, next_block = {};
+    std::vector<TokenId> characters = {};       // first symbols, where the caller has no other place for them
+};
+
+class PairMerger {
+  public:
+    static constexpr std::uint32_t no_rank = MergeTable::no_rank;
+
+    // Nothing where the model's ids or ranks are too large.
+    static std::optional<PairMerger> create(const Bpe& model) {
+        auto merges = MergeTable::create(model);
+        if (!merges) return std::nullopt;
+        PairMerger merger;
+        merger.merges_ = std::move(*merges);
+        return merger;
+    }
+
+    std::uint32_t rank(TokenId left, TokenId right) const noexcept { return merges_.rank(left, right); }
+
+    // Appends the ids that `count` symbols become: symbol(i) is the id of one, first_rank(i) the rank of symbols i and i + 1.
+    template <class Symbol, class FirstRank> void merge(std::size_t count, Symbol&& symbol, FirstRank&& first_rank, MergeSpace& space, std::vector<TokenId>& ids) const {
+        if (count <= most_short) {
+            TokenId id[most_short];
+            ids.insert(ids.end(), id, id + merge_short(0, count, symbol, first_rank, id));
+            return;
+        }
+        if (count <= 2 * block_size) {
+            merge_long(0, count, symbol, first_rank, space, space.block);
+            for (const auto& token : space.block) ids.push_back(token.id);
+            return;
+        }
+        merge_blocks(count, symbol, first_rank, space, ids);
+    }
+
+  private:
+    static constexpr std::size_t most_short = 64, block_size = 2048;  // symbols
+    static constexpr std::size_t overlap = 64, most_tries = 8;
+
+    // Writes the ids of symbols [begin, begin + count), at most 64, to `id` and gives their number.
+    template <class Symbol, class FirstRank> std::size_t merge_short(std::size_t begin, std::size_t count, Symbol&& symbol, FirstRank&& first_rank, TokenId* id) const {
+        std::uint32_t rank[most_short];  // of the merge of symbols i and i + 1
+        for (std::size_t i = 0; i < count; ++i) id[i] = symbol(begin + i);
+        for (std::size_t i = 0; i + 1 < count; ++i) rank[i] = first_rank(begin + i);
+        while (count > 1) {
+            std::size_t where = 0;
+            std::uint32_t best = rank[0];
+            for (std::size_t i = 1; i + 1 < count; ++i) {
+                const bool better = rank[i] < best;
+                best = better ? rank[i] : best, where = better ? i : where;
+            }
+            if (best == no_rank) break;
+            id[where] = merges_.id(best);
+            --count;
+            for (std::size_t i = where + 1; i < count; ++i) id[i] = id[i + 1];
+            for (std::size_t i = where + 1; i + 1 < count; ++i) rank[i] = rank[i + 1];
+            if (where > 0) rank[where - 1] = merges_.rank(id[where - 1], id[where]);
+            if (where + 1 < count) rank[where] = merges_.rank(id[where], id[where + 1]);
+        }
+        return count;
+    }
+
+    // Symbols [begin, begin + length) → tokens. A candidate is stale where the pair at its position has another rank by now.
+    // (A heap by rank and position took 5 times as long.)
+    template <class FirstSymbol, class FirstRank>
+    void merge_long(std::size_t begin, std::size_t length, FirstSymbol&& symbol, FirstRank&& first_rank, MergeSpace& space, std::vector<MergeSpace::Token>& tokens) const {
+        constexpr std::uint32_t none = 0xffffffffu;
+        const auto count = static_cast<std::uint32_t>(length);
+        space.symbols.resize(count);
+        space.candidates.clear();
+        space.lists.resize(merges_.ranks(), none);  // all empty between two words
+        space.filled.resize(merges_.ranks() / 64 + 1, 0), space.unsorted.resize(space.filled.size(), 0);
+        MergeSpace::Symbol* const s = space.symbols.data();
+        std::uint32_t lowest = 0;  // no list below holds anything
+        const auto bit_of = [](std::uint32_t rank) { return std::uint64_t{1} << (rank % 64); };
+        const auto put = [&](std::uint32_t at, std::uint32_t rank) {
+            s[at].rank = rank;
+            if (rank == no_rank) return;
+            // Two equal symbols may overlap another pair of the kind, so their list must be in order.
+            std::uint32_t& head = space.lists[rank];
+            if (head != none && space.candidates[head].position < at && s[at].id == s[s[at].next].id) space.unsorted[rank / 64] |= bit_of(rank);
+            space.candidates.push_back({at, head});
+            head = static_cast<std::uint32_t>(space.candidates.size() - 1);
+            space.filled[rank / 64] |= bit_of(rank);
+            lowest = std::min(lowest, rank);
+        };
+        for (std::uint32_t i = count; i-- > 0;) {  // backwards, so that the first is the head of its list
+            s[i] = {symbol(begin + i), i - 1, i + 1, no_rank};
+            if (i + 1 < count) put(i, first_rank(begin + i));
+        }
+        for (lowest = 0;;) {
+            std::size_t word = lowest / 64;
+            while (word < space.filled.size() && space.filled[word] == 0) ++word;
+            if (word == space.filled.size()) break;
+            const auto rank = static_cast<std::uint32_t>(64 * word) + static_cast<std::uint32_t>(std::countr_zero(space.filled[word]));
+            lowest = rank;
+            if ((space.unsorted[word] & bit_of(rank)) != 0) sort_list(space, rank);
+            // Until the list is empty, or a pair of lower rank has come up.
+            while (lowest == rank) {
+                const auto [at, following] = space.candidates[space.lists[rank]];
+                space.lists[rank] = following;
+                if (following == none) space.filled[word] &= ~bit_of(rank), lowest = rank + 1;
+                if (s[at].rank != rank) continue;
+                const std::uint32_t gone = s[at].next, next = s[gone].next;
+                s[at].id = merges_.id(rank);
+                s[at].next = next;
+                s[gone].rank = no_rank;
+                if (next < count) s[next].previous = at, put(at, merges_.rank(s[at].id, s[next].id));
+                else s[at].rank = no_rank;
+                if (at > 0) put(s[at].previous, merges_.rank(s[s[at].previous].id, s[at].id));
+            }
+        }
+        tokens.clear();
+        for (std::uint32_t i = 0; i < count; i = s[i].next) tokens.push_back({s[i].id, s[i].next - i});
+    }
+
+    template <class Symbol, class FirstRank> void merge_blocks(std::size_t count, Symbol&& symbol, FirstRank&& first_rank, MergeSpace& space, std::vector<TokenId>& ids) const {
+        std::vector<MergeSpace::Token>&block = space.block, &next = space.next_block;
+        std::vector<MergeSpace::Token> both;
+        merge_long(0, block_size, symbol, first_rank, space, block);
+        for (std::size_t begin = 0, end = block_size; end < count;) {  // the block is symbols [begin, end)
+            // Some way before the block's end, where what follows has no say any more.
+            std::size_t border = end, kept = block.size();
+            bool proven = false;
+            for (std::size_t tries = 0; !proven && tries < most_tries;) {
+                if (kept < 2) break;
+                border -= block[--kept].size;
+                if (end - border < overlap) continue;
+                ++tries;
+                merge_long(border, std::min(block_size, count - border), symbol, first_rank, space, next);
+                const MergeSpace::Token left = block[kept - 1], right = next.front();
+                merge_long(border - left.size, left.size + right.size, symbol, first_rank, space, both);
+                proven = both.size() == 2 && both[0].id == left.id && both[1].id == right.id;
+            }
+            if (!proven) {  // not seen yet; the rest in one piece is right in any case
+                merge_long(begin, count - begin, symbol, first_rank, space, block);
+                break;
+            }
+            for (std::size_t i = 0; i < kept; ++i) ids.push_back(block[i].id);
+            std::swap(block, next);
+            begin = border, end = std::min(border + block_size, count);
+        }
+        for (const auto& token : block) ids.push_back(token.id);
+    }
+
+    static void sort_list(MergeSpace& space, std::uint32_t rank) {
+        constexpr std::uint32_t none = 0xffffffffu;
+        space.positions.clear();
+        std::uint32_t at = space.lists[rank];
+        for (; at != none; at = space.candidates[at].next) space.positions.push_back(space.candidates[at].position);
+        std::sort(space.positions.begin(), space.positions.end());
+        at = space.lists[rank];
+        for (const std::uint32_t position : space.positions) space.candidates[at].position = position, at = space.candidates[at].next;
+        space.unsorted[rank / 64] &= ~(std::uint64_t{1} << (rank % 64));
+    }
+
+    MergeTable merges_;
+};
+
+}  // namespace morsel::fast

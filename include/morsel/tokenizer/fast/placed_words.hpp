@@ -1,0 +1,128 @@
+// Ids together with the bytes of the text that they stand for: encode_words of word_encoder.hpp once more, with a memory of words of its
+// own, whose numbers hold a token's place within its word beside its id:
+//   words of at most 15 bytes and 3 tokens   id · 256 + begin · 16 + end
+//   other words below 64 KiB                 id, begin · 65536 + end
+//   longer ones                              are not remembered
+#pragma once
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "morsel/tokenizer/fast/buffer.hpp"
+#include "morsel/tokenizer/fast/piece_cutter.hpp"
+#include "morsel/tokenizer/fast/word_cache.hpp"
+#include "morsel/tokenizer/text/aligned_text.hpp"
+
+namespace morsel::fast {
+
+// A token and the bytes of its word that it stands for.
+struct PlacedToken {
+    TokenId id = 0;
+    std::uint32_t begin = 0, end = 0;
+};
+
+// Ids must be below this.
+inline constexpr std::uint64_t placed_id_bound = std::uint64_t{1} << 24;
+
+// Bytes of a text below 4 GiB.
+struct ShortSpan {
+    std::uint32_t begin = 0, end = 0;
+};
+
+struct PlacedIds {
+    Buffer<TokenId> ids;
+    Buffer<ShortSpan> spans;  // as many as ids
+    void push_back(TokenId id, std::size_t begin, std::size_t end) {
+        ids.push_back(id), spans.push_back({static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(end)});
+    }
+};
+
+namespace detail {
+
+// The numbers of a short word, four of them, useful or not.
+[[gnu::always_inline]] inline void unpack_short(const std::uint32_t* packed, std::uint32_t origin, TokenId* ids, ShortSpan* spans) noexcept {
+#if defined(__SSE2__)
+    const __m128i v = _mm_load_si128(reinterpret_cast<const __m128i*>(packed)), base = _mm_set1_epi32(static_cast<int>(origin)), nibble = _mm_set1_epi32(15);
+    const __m128i begin = _mm_add_epi32(_mm_and_si128(_mm_srli_epi32(v, 4), nibble), base), end = _mm_add_epi32(_mm_and_si128(v, nibble), base);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(ids), _mm_srli_epi32(v, 8));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(spans), _mm_unpacklo_epi32(begin, end));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(spans + 2), _mm_unpackhi_epi32(begin, end));
+#else
+    for (std::size_t k = 0; k < 4; ++k) {
+        ids[k] = packed[k] >> 8;
+        spans[k] = {origin + (packed[k] >> 4 & 15), origin + (packed[k] & 15)};
+    }
+#endif
+}
+
+// The word that its home line does not hold.
+template <class Miss>
+[[gnu::noinline]] void place_other_word(std::string_view word, std::size_t origin, const WordKey& key, std::size_t home, WordCache& cache, std::vector<PlacedToken>& scratch, PlacedIds& out,
+                                        Miss& miss) {
+    const auto put_short = [&](std::span<const std::uint32_t> packed) {
+        for (const std::uint32_t v : packed) out.push_back(v >> 8, origin + (v >> 4 & 15), origin + (v & 15));
+    };
+    if (word.size() <= short_word)
+        if (const WordCache::Slot* slot = cache.find(key, home)) return put_short({slot->ids, slot->count});
+    const std::uint64_t hash = cache.hash(word);
+    if (const auto packed = cache.find_long(word, hash); packed.data() != nullptr) {
+        for (std::size_t i = 0; i < packed.size(); i += 2) out.push_back(packed[i], origin + (packed[i + 1] >> 16), origin + (packed[i + 1] & 0xffff));
+        return;
+    }
+    scratch.clear();
+    miss(word, scratch);
+    for (const PlacedToken& token : scratch) out.push_back(token.id, origin + token.begin, origin + token.end);
+    std::vector<std::uint32_t> packed;
+    if (word.size() <= short_word && scratch.size() <= WordCache::inline_ids) {
+        for (const PlacedToken& token : scratch) packed.push_back(token.id << 8 | token.begin << 4 | token.end);
+        cache.insert(key, packed);
+    } else if (word.size() < std::size_t{1} << 16) {
+        for (const PlacedToken& token : scratch) packed.push_back(token.id), packed.push_back(token.begin << 16 | token.end);
+        cache.insert_long(word, hash, packed);
+    }
+}
+
+}  // namespace detail
+
+// Appends the tokens of these words, which are as in encode_words; byte 0 of `text` is byte `origin` of the whole.
+// miss(word, tokens) appends the PlacedTokens of a word.
+template <class Miss>
+void place_words(const char* text, std::size_t origin, const std::uint32_t* starts, std::size_t count, WordCache& cache, std::vector<PlacedToken>& scratch, PlacedIds& out, Miss&& miss) {
+    constexpr std::size_t batch = 64, most = WordCache::inline_ids;
+    WordKey keys[batch];
+    std::size_t homes[batch];
+    for (std::size_t first = 0; first < count; first += batch) {
+        const std::size_t n = std::min(batch, count - first);
+        for (std::size_t i = 0; i < n; ++i) {
+            const std::uint32_t begin = starts[first + i], length = starts[first + i + 1] - begin;
+            keys[i] = word_key(text + begin, length);
+            homes[i] = cache.home(keys[i]);
+            __builtin_prefetch(&cache.line(homes[i]));
+        }
+        TokenId* id = out.ids.reserve(batch * most + 4);
+        ShortSpan* span = out.spans.reserve(batch * most + 4);
+        for (std::size_t i = 0; i < n; ++i) {
+            const WordCache::Line& line = cache.line(homes[i]);
+            const unsigned in_first = same_key(line.slots[0].key, keys[i]), in_second = same_key(line.slots[1].key, keys[i]);
+            const WordCache::Slot& slot = line.slots[in_second >> 16];
+            const std::uint32_t begin = starts[first + i];
+            detail::unpack_short(slot.ids, static_cast<std::uint32_t>(origin) + begin, id, span);
+            if (((in_first | in_second) >> 16) != 0) [[likely]] {
+                id += slot.count, span += slot.count;
+                continue;
+            }
+            out.ids.finish(id), out.spans.finish(span);
+            const unsigned version = cache.version();
+            detail::place_other_word({text + begin, starts[first + i + 1] - begin}, origin + begin, keys[i], homes[i], cache, scratch, out, miss);
+            id = out.ids.reserve(batch * most + 4), span = out.spans.reserve(batch * most + 4);
+            if (cache.version() != version)
+                for (std::size_t k = i + 1; k < n; ++k) homes[k] = cache.home(keys[k]);
+        }
+        out.ids.finish(id), out.spans.finish(span);
+    }
+}
+
+}  // namespace morsel::fast

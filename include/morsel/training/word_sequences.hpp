@@ -1,0 +1,178 @@
+// Sentences as ids of a vocabulary made from them: what word vectors are trained on. A word is any item that comes in sequences: a word of a
+// text, a product of a session. Rare ones are left out, as if they had not been there (gensim and word2vec.c do so too).
+// Reads files twice, by all threads: to count, then to encode; held in memory are 4 bytes for each word that is kept.
+#pragma once
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <limits>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "morsel/core/error.hpp"
+#include "morsel/core/flat_map.hpp"
+#include "morsel/core/mapped_file.hpp"
+#include "morsel/core/progress.hpp"
+#include "morsel/core/threads.hpp"
+#include "morsel/training/count_words.hpp"
+#include "morsel/training/word_counts.hpp"
+
+namespace morsel {
+
+struct WordSequences {
+    std::vector<std::string> words = {};       // by id: the most frequent first, equal ones by their bytes
+    std::vector<std::uint64_t> counts = {};    // [words]
+    std::vector<std::uint32_t> ids = {};       // of all sequences, one after another
+    std::vector<std::uint64_t> begins = {0};   // [sequences + 1] in `ids`
+    std::size_t size() const noexcept { return begins.size() - 1; }
+};
+
+struct SequenceOptions {
+    std::uint64_t min_count = 5;                // words that occur less often are left out
+    std::optional<std::size_t> max_vocab = {};  // words at most, the most frequent
+    std::size_t max_length = 10000;             // words of a sequence; longer ones are cut into several
+};
+
+namespace detail {
+
+// Fills words and counts, and gives ids by word. Throws Error where no word is left.
+inline StringMap choose_vocabulary(const WordCounts& counts, const SequenceOptions& options, WordSequences& sequences) {
+    StringMap ids;
+    for (const auto& [word, count] : counts.sorted()) {
+        if (count < options.min_count || sequences.words.size() >= options.max_vocab.value_or(std::numeric_limits<std::uint32_t>::max())) break;
+        ids.set(word, static_cast<std::uint32_t>(sequences.words.size()));
+        sequences.words.emplace_back(word);
+        sequences.counts.push_back(count);
+    }
+    if (sequences.words.empty())
+        throw Error("no words to train on", {.expected = "a word that occurs " + std::to_string(options.min_count) + " times or more", .found = std::to_string(counts.size()) + " different words"});
+    return ids;
+}
+
+// Takes words one by one and cuts where a sequence ends or is full.
+class SequenceWriter {
+  public:
+    SequenceWriter(const StringMap& known, std::size_t max_length) : known_(known), max_length_(std::max<std::size_t>(max_length, 1)) {}
+
+    void word(std::string_view word) {
+        if (read_++ == max_length_) end(), read_ = 1;
+        if (const auto id = known_.find(word)) ids.push_back(*id);
+    }
+    void end() {
+        if (ids.size() > begin_) lengths.push_back(static_cast<std::uint32_t>(ids.size() - begin_));
+        begin_ = ids.size(), read_ = 0;
+    }
+
+    std::vector<std::uint32_t> ids = {};
+    std::vector<std::uint32_t> lengths = {};  // of sequences that have a word
+
+  private:
+    const StringMap& known_;
+    std::size_t max_length_, begin_ = 0, read_ = 0;
+};
+
+inline void append(const SequenceWriter& writer, WordSequences& sequences) {
+    sequences.ids.insert(sequences.ids.end(), writer.ids.begin(), writer.ids.end());
+    for (const std::uint32_t length : writer.lengths) sequences.begins.push_back(sequences.begins.back() + length);
+}
+
+inline bool is_split_at_white_space(const WordSplitting& splitting) {
+    return !splitting.normalizer && splitting.pre_tokenizer && splitting.pre_tokenizer->steps.size() == 1 &&
+           std::holds_alternative<WhitespaceSplitPreTokenizer>(splitting.pre_tokenizer->steps.front());
+}
+
+// f(word) for every word of a line.
+template <class F> void for_each_word(std::string_view line, const WordSplitting& splitting, bool at_white_space, F&& f) {
+    if (at_white_space) {
+        std::size_t begin = 0;
+        for (std::size_t at = 0; at < line.size();) {
+            const std::size_t here = at;
+            const auto byte = static_cast<unsigned char>(line[at]);
+            const bool space = byte < 0x80 ? (++at, byte == ' ' || (byte >= '\t' && byte <= '\r')) : unicode::is_white_space(unicode::next_code_point(line, at));
+            if (!space) continue;
+            if (begin < here) f(line.substr(begin, here - begin));
+            begin = at;
+        }
+        if (begin < line.size()) f(line.substr(begin));
+        return;
+    }
+    std::vector<AlignedText> pieces{aligned(line)};
+    if (splitting.normalizer) normalize(*splitting.normalizer, pieces[0]);
+    if (splitting.pre_tokenizer) pre_tokenize(*splitting.pre_tokenizer, pieces);
+    for (const AlignedText& piece : pieces)
+        if (!piece.text.empty()) f(piece.text);
+}
+
+}  // namespace detail
+
+// Words are what stands between white space.
+inline WordSplitting white_space_splitting() { return {.normalizer = {}, .pre_tokenizer = PreTokenizer{{WhitespaceSplitPreTokenizer{}}}}; }
+
+// Sequences in memory; items may be any strings but empty ones, which do not count. Throws Error where no word is left.
+inline WordSequences word_sequences(std::span<const std::vector<std::string>> sentences, const SequenceOptions& options = {}) {
+    WordCounts counts;
+    for (const auto& sentence : sentences)
+        for (const std::string& word : sentence) counts.add(word);
+    WordSequences sequences;
+    const StringMap ids = detail::choose_vocabulary(counts, options, sequences);
+    detail::SequenceWriter writer(ids, options.max_length);
+    for (const auto& sentence : sentences) {
+        for (const std::string& word : sentence)
+            if (!word.empty()) writer.word(word);
+        writer.end();
+    }
+    detail::append(writer, sequences);
+    return sequences;
+}
+
+// Every line of the files is a sequence. The same at any number of threads. Throws Error on a file that cannot be read or is no UTF-8, on a
+// splitting that gives bytes in place of words, where no word is left, and where `progress` says stop.
+inline WordSequences read_word_sequences(std::span<const std::filesystem::path> files, ThreadPool& pool, const SequenceOptions& options = {},
+                                         const WordSplitting& splitting = white_space_splitting(), const ProgressCallback& progress = {}) {
+    constexpr std::size_t block_size = std::size_t{1} << 20;  // bytes; ends at the next line feed
+    const WordCounts counts = count_files(files, splitting, pool, progress);
+    if (counts.are_bytes()) throw Error("word vectors need words, not bytes", {.key = "pre_tokenizer", .expected = "one that is not byte-level"});
+    WordSequences sequences;
+    const StringMap ids = detail::choose_vocabulary(counts, options, sequences);
+
+    std::vector<MappedFile> mapped;
+    std::vector<std::string_view> blocks;
+    for (const auto& file : files) {
+        const std::string_view text = mapped.emplace_back(file).text();
+        for (std::size_t begin = 0; begin < text.size();) {
+            const std::size_t newline = text.size() - begin > block_size ? text.find('\n', begin + block_size - 1) : text.npos;
+            const std::size_t end = newline == text.npos ? text.size() : newline + 1;
+            blocks.push_back(text.substr(begin, end - begin));
+            begin = end;
+        }
+    }
+    const bool at_white_space = detail::is_split_at_white_space(splitting);
+    std::vector<detail::SequenceWriter> parts(blocks.size(), detail::SequenceWriter(ids, options.max_length));
+    std::atomic<std::size_t> next = 0;
+    std::atomic<bool> cancelled = false;
+    pool.run([&](unsigned thread) {
+        for (std::size_t block; !cancelled.load(std::memory_order_relaxed) && (block = next.fetch_add(1)) < blocks.size();) {
+            detail::for_each_line(blocks[block], [&](std::string_view line) {
+                detail::for_each_word(line, splitting, at_white_space, [&](std::string_view word) { parts[block].word(word); });
+                parts[block].end();
+                return true;
+            });
+            if (thread == 0 && progress && !progress({"encode", block + 1, blocks.size()})) cancelled = true;
+        }
+    });
+    if (cancelled) throw Error("cancelled");
+    std::size_t total = 0;
+    for (const auto& part : parts) total += part.ids.size();
+    sequences.ids.reserve(total);
+    for (auto& part : parts) detail::append(part, sequences), part.ids = {};
+    return sequences;
+}
+
+}  // namespace morsel

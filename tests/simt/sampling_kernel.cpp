@@ -1,0 +1,113 @@
+// The sampling kernel chooses the token that the host chooses, for random and hostile logits and every option; and two blocks choose as
+// each does alone.
+#include <random>
+
+#include "morsel/cuda/sampling.cuh"
+#include "morsel/generation/sampling.hpp"
+#include "support/cuda_floats.hpp"
+#include "support/cuda_schedules.hpp"
+#include "support/stored_matrix.hpp"
+
+using namespace morsel;
+using namespace morsel_test;
+
+namespace {
+
+struct Result {
+    TokenId token = 0;
+    CudaStep step = {};
+};
+
+kernels::Sampling sampling_of(const LogitsProcessing& p, std::uint64_t seed) {
+    kernels::Sampling s;
+    s.repetition_penalty = p.repetition_penalty, s.temperature = p.temperature, s.top_p = p.top_p, s.min_p = p.min_p, s.top_k = static_cast<unsigned>(p.top_k), s.do_sample = p.do_sample;
+    s.seed = seed;
+    return s;
+}
+
+Result on_device(Cuda& device, const std::vector<float>& logits, const std::vector<TokenId>& history, const kernels::Sampling& sampling, std::uint32_t produced) {
+    CudaBuffer x = to_device(device, logits);
+    std::vector<float> ids(history.size() + 1);
+    std::memcpy(ids.data(), history.data(), history.size() * 4);
+    CudaBuffer past = to_device(device, ids), steps(sizeof(CudaStep) / 4);
+    CudaStep step{.past = 7, .produced = produced, .history = static_cast<std::uint32_t>(history.size())};
+    cudaMemcpyAsync(steps.data(), &step, sizeof step, cudaMemcpyHostToDevice, device.stream());
+    sample(device, x.data(), 1, logits.size(), logits.size(), sampling, reinterpret_cast<TokenId*>(past.data()), history.size() + 1, reinterpret_cast<CudaStep*>(steps.data()));
+    cudaMemcpyAsync(&step, steps.data(), sizeof step, cudaMemcpyDeviceToHost, device.stream());
+    device.synchronize();
+    const std::vector<float> after = from_device(device, past.data(), history.size() + 1);
+    TokenId appended;
+    std::memcpy(&appended, &after.back(), 4);
+    CHECK(appended == step.token);
+    CHECK((step.past == 8 && step.produced == produced + 1 && step.history == history.size() + 1));
+    return {step.token, step};
+}
+
+TokenId on_host(std::vector<float> logits, const std::vector<TokenId>& history, const LogitsProcessing& options, std::uint64_t seed, std::uint32_t step) {
+    LogitsWorkspace workspace;
+    process_logits(logits, history, options, workspace);
+    return options.do_sample ? sample_token(logits, seed, {.step = step}) : argmax(std::span<const float>(logits));
+}
+
+}  // namespace
+
+TEST_CASE("the kernel chooses the token that the host chooses") {
+    Cuda device;
+    std::mt19937_64 random(5);
+    const auto uniform = [&] { return static_cast<float>(random() % 1000) / 1000; };
+    std::size_t trials = 0;
+    for (const std::size_t count : {1u, 2u, 31u, 33u, 1000u, 1025u, 3001u}) {
+        for (int kind = 0; kind < 5; ++kind) {
+            std::vector<float> logits = random_floats(count, random());
+            for (std::size_t i = 0; i < count; ++i) {
+                float& x = logits[i];
+                if (kind == 1) x = std::round(x * 2);                      // many ties
+                if (kind == 2) x = 3;                                      // nothing but ties
+                if (kind == 3) x *= 30;                                    // masses from 1 to 0
+                if (kind == 4 && i > 0 && random() % 3 == 0) x = -INFINITY;  // ruled out already
+            }
+            std::vector<TokenId> history;
+            for (int i = 0; i < 20; ++i) history.push_back(static_cast<TokenId>(random() % (count + 5)));
+            for (int trial = 0; trial < 4; ++trial) {
+                LogitsProcessing p;
+                p.do_sample = trial > 0;
+                if (random() % 2 != 0) p.repetition_penalty = 0.5f + uniform() * 1.5f;
+                if (random() % 2 != 0) p.temperature = 0.3f + uniform();
+                if (random() % 2 != 0) p.top_k = random() % 2 != 0 ? 1 + random() % 50 : random() % (count + 2);
+                if (random() % 3 != 0) p.top_p = random() % 5 == 0 ? 1e-9f : 0.05f + 0.95f * uniform();
+                if (random() % 3 == 0) p.min_p = uniform() * 0.5f;
+                const std::uint64_t seed = random();
+                const auto step = static_cast<std::uint32_t>(trial * 3);
+                simt::set_schedule(static_cast<simt::Schedule>(trials % 3), trials);
+                ++trials;
+                INFO(count << " logits of kind " << kind << ", penalty " << p.repetition_penalty << ", temperature " << p.temperature << ", top_k " << p.top_k << ", top_p " << p.top_p
+                           << ", min_p " << p.min_p << (p.do_sample ? "" : ", greedy"));
+                CHECK(on_device(device, logits, history, sampling_of(p, seed), step).token == on_host(logits, history, p, seed, step));
+            }
+        }
+    }
+    simt::set_schedule(simt::Schedule::forward);
+}
+
+TEST_CASE("logits beyond shared memory are sampled where they are") {
+    Cuda device;
+    const std::vector<float> logits = random_floats(70001, 3);
+    const LogitsProcessing p{.repetition_penalty = 1.3f, .do_sample = true, .temperature = 0.7f, .top_k = 60, .top_p = 0.9f};
+    CHECK(on_device(device, logits, {5, 6, 7}, sampling_of(p, 9), 4).token == on_host(logits, {5, 6, 7}, p, 9, 4));
+}
+
+TEST_CASE("end tokens are held back, and unusable logits are reported") {
+    Cuda device;
+    kernels::Sampling s;
+    s.min_new_tokens = 2, s.end_token_count = 2, s.end_tokens[0] = 1, s.end_tokens[1] = 99;
+    const std::vector<float> logits = {0, 5, 3};
+    CHECK(on_device(device, logits, {0}, s, 1).token == 2);
+    CHECK(on_device(device, logits, {0}, s, 2).token == 1);
+    CHECK(on_device(device, logits, {0}, s, 2).step.failed == 0);
+    s.min_new_tokens = 0;
+    for (const bool do_sample : {false, true}) {
+        s.do_sample = do_sample;
+        for (const float bad : {std::nanf(""), INFINITY}) CHECK(on_device(device, {1, bad, 2}, {0}, s, 0).step.failed == 1);
+        CHECK(on_device(device, {-INFINITY, -INFINITY}, {0}, s, 0).step.failed == 1);
+    }
+}

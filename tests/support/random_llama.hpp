@@ -1,0 +1,74 @@
+// A Llama of any size with random weights, as a file would give them.
+#pragma once
+#include <map>
+#include <string>
+#include <vector>
+
+#include "morsel/models/llama.hpp"
+#include "support/stored_matrix.hpp"
+
+namespace morsel_test {
+
+class RandomWeights : public morsel::TensorSource {
+  public:
+    RandomWeights(const morsel::LlamaConfig& c, morsel::DType type) {
+        const std::size_t q = c.num_attention_heads * c.head_dim, kv = c.num_key_value_heads * c.head_dim, h = c.hidden_size;
+        matrix("model.embed_tokens.weight", type, c.vocab_size, h, 1.0f);
+        matrix("lm_head.weight", type, c.vocab_size, h, 0.3f);
+        vector("model.norm.weight", h);
+        for (std::size_t i = 0; i < c.num_hidden_layers; ++i) {
+            const std::string at = "model.layers." + std::to_string(i) + ".";
+            vector(at + "input_layernorm.weight", h), vector(at + "post_attention_layernorm.weight", h);
+            matrix(at + "self_attn.q_proj.weight", type, q, h, 0.2f), matrix(at + "self_attn.k_proj.weight", type, kv, h, 0.2f), matrix(at + "self_attn.v_proj.weight", type, kv, h, 0.2f);
+            matrix(at + "self_attn.o_proj.weight", type, h, q, 0.2f);
+            matrix(at + "mlp.gate_proj.weight", type, c.intermediate_size, h, 0.2f), matrix(at + "mlp.up_proj.weight", type, c.intermediate_size, h, 0.2f);
+            matrix(at + "mlp.down_proj.weight", type, h, c.intermediate_size, 0.2f);
+        }
+    }
+    const morsel::TensorView* find(std::string_view name) const override {
+        const auto it = tensors_.find(std::string(name));
+        return it == tensors_.end() ? nullptr : &it->second.view;
+    }
+    std::vector<std::string> names() const override {
+        std::vector<std::string> all;
+        for (const auto& [name, tensor] : tensors_) all.push_back(name);
+        return all;
+    }
+    std::filesystem::path path() const override { return "random"; }
+
+  private:
+    struct Tensor {
+        Stored stored;
+        morsel::TensorView view;
+    };
+    // Normal values of that deviation.
+    void matrix(const std::string& name, morsel::DType type, std::size_t rows, std::size_t columns, float deviation) {
+        Tensor& tensor = tensors_[name];
+        tensor.stored = random_matrix(type, rows, columns, tensors_.size());
+        for (std::size_t i = 0; i < rows * columns; ++i) {
+            const float value = tensor.stored.values[i] * deviation;
+            if (type == morsel::DType::f32) {
+                std::memcpy(tensor.stored.bytes.data() + i * 4, &value, 4);
+            } else if (type == morsel::DType::bf16) {
+                const morsel::bf16 narrow = morsel::to_bf16(value);
+                std::memcpy(tensor.stored.bytes.data() + i * 2, &narrow, 2);
+            }
+        }
+        tensor.view = tensor.stored.view();
+    }
+    void vector(const std::string& name, std::size_t size) {
+        matrix(name, morsel::DType::f32, 1, size, 0.5f);
+        tensors_[name].view.shape = {size};
+    }
+    std::map<std::string, Tensor> tensors_;
+};
+
+// A small one whose head size the fast kernels have.
+inline morsel::LlamaConfig small_llama_config() {
+    morsel::LlamaConfig c;
+    c.vocab_size = 50, c.hidden_size = 48, c.intermediate_size = 72, c.num_hidden_layers = 2, c.num_attention_heads = 4, c.num_key_value_heads = 2, c.head_dim = 32;
+    c.max_position_embeddings = 600;
+    return c;
+}
+
+}  // namespace morsel_test
