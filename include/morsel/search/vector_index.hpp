@@ -1,5 +1,5 @@
 // Exact nearest neighbours by cosine: vectors of unit length, row after row in a file that is mapped, and every row compared with
-// every query. A million vectors of 384 dimensions take 1.5 GB as f32, 0.77 as f16, 0.39 as i8, and tens of milliseconds a query.
+// every query. A million vectors of 384 dimensions take 1.5 GB as f32, 0.77 as f16, 0.39 as i8, and the time of reading it once a query.
 //
 //   VectorIndexWriter writer("lines.index", 384, VectorStorage::f16);
 //   writer.add(vectors);                                        // [any, 384], as often as needed
