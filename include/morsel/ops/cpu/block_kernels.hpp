@@ -23,9 +23,9 @@ struct RowBlocks {
     }
 };
 
-// `there` rows of x, `stride` floats apart, to out [stride][height], zeros beyond them; stride is a multiple of 16.
-inline void pack_rows_plain(const float* x, std::size_t there, std::size_t stride, std::size_t height, float* out) {
-    for (std::size_t k = 0; k < stride; k += 16) {  // a cache line of each row at a time
+// `there` rows of `columns` floats, `stride` apart, to out [columns][height], zeros beyond them; columns is a multiple of 16.
+inline void pack_rows_plain(const float* x, std::size_t there, std::size_t stride, std::size_t columns, std::size_t height, float* out) {
+    for (std::size_t k = 0; k < columns; k += 16) {  // a cache line of each row at a time
         for (std::size_t r = 0; r < height; ++r)
             for (std::size_t i = 0; i < 16; ++i) out[(k + i) * height + r] = r < there ? x[r * stride + k + i] : 0.0f;
     }
@@ -49,11 +49,11 @@ template <std::size_t Rows>
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // g++ 12 holds its own _mm512_undefined_ps for uninitialised
 #endif
 
-// 16 x 16 at a time: transposing in registers is three to four times as fast as storing floats one by one.
+// The same for a height of at most 16, 16 x 16 at a time: transposing in registers is three to four times as fast as storing floats one by one.
 [[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]] inline void pack_rows_avx512(const float* x, std::size_t there, std::size_t stride,
-                                                                                            std::size_t height, float* out) {
+                                                                                            std::size_t columns, std::size_t height, float* out) {
     const auto mask = static_cast<__mmask16>((1u << height) - 1u);
-    for (std::size_t k = 0; k < stride; k += 16) {
+    for (std::size_t k = 0; k < columns; k += 16) {
         __m512 row[16], t[16];
 #pragma GCC unroll 16
         for (std::size_t r = 0; r < 16; ++r) row[r] = r < there ? _mm512_loadu_ps(x + r * stride + k) : _mm512_setzero_ps();
@@ -131,14 +131,12 @@ template <std::size_t Rows>
 #endif
 #endif
 
-// Block `block` of x [rows, stride] to out [stride][height].
-inline void pack_block(Isa isa, const float* x, std::size_t rows, std::size_t stride, std::size_t block, std::size_t height, float* out) {
-    const std::size_t begin = block * height, there = std::min(height, rows - begin);
+inline void pack_rows(Isa isa, const float* x, std::size_t there, std::size_t stride, std::size_t columns, std::size_t height, float* out) {
 #if defined(__x86_64__)
-    if (isa >= Isa::avx512) return pack_rows_avx512(x + begin * stride, there, stride, height, out);
+    if (isa >= Isa::avx512) return pack_rows_avx512(x, there, stride, columns, height, out);
 #endif
     (void)isa;
-    pack_rows_plain(x + begin * stride, there, stride, height, out);
+    pack_rows_plain(x, there, stride, columns, height, out);
 }
 
 template <std::size_t Rows>

@@ -144,7 +144,10 @@ inline void linear_blocks(Cpu& device, const float* x, std::size_t rows, const P
     const RowBlocks blocks(isa, rows);
     const std::size_t block_size = blocks.height * stride;
     const auto pack = [&](std::size_t begin, std::size_t end, float* to) {
-        for (std::size_t block = begin; block < end; ++block) pack_block(isa, x, rows, stride, block, blocks.height, to + (block - begin) * block_size);
+        for (std::size_t block = begin; block < end; ++block) {
+            const std::size_t row = block * blocks.height;
+            pack_rows(isa, x + row * stride, std::min(blocks.height, rows - row), stride, stride, blocks.height, to + (block - begin) * block_size);
+        }
     };
     if (blocks.count < 8 * device.pool().size()) {
         float* packed = device.scratch(1, blocks.count * block_size);
