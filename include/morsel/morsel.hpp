@@ -11,6 +11,8 @@
 #include "morsel/formats/open_weights.hpp"  // files to tensors
 #include "morsel/ops/cpu.hpp"               // the CPU device
 #include "morsel/models/llama.hpp"          // ids to logits
+#include "morsel/models/word_vectors_io.hpp"  // vectors of words
+#include "morsel/training/word2vec.hpp"
 #include "morsel/pipeline/load_encoder.hpp"  // ids to hidden states
 #include "morsel/generation/generate.hpp"   // logits to ids
 #include "morsel/chat/chat_template.hpp"    // messages to a prompt

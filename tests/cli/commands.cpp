@@ -331,3 +331,30 @@ TEST_CASE("train learns a vocabulary that encode then uses, the same at any numb
     CHECK(run("train bpe --files /does/not/exist --output " + quoted(one)).err.find("/does/not/exist") != std::string::npos);
     for (const auto& path : {corpus, one, three, pieces}) std::filesystem::remove_all(path);
 }
+
+TEST_CASE("train word2vec writes the format that the output's name asks for, and the same vectors in each") {
+    const auto corpus = scratch("sentences.txt"), text = scratch("vectors.txt"), binary = scratch("vectors.bin"), tensors = scratch("vectors.safetensors"), pictures = scratch("pictures");
+    {
+        std::ofstream out(corpus);
+        for (int i = 0; i < 300; ++i) out << "The cat and the dog number " << i % 7 << " sleep\n";
+    }
+    const std::string train = "train word2vec --threads 1 --quiet --dimension 12 --epochs 2 --normalizer lowercase --files " + quoted(corpus) + " --output ";
+    CHECK(run(train + quoted(text)).status == 0);
+    CHECK(run(train + quoted(binary)).status == 0);
+    CHECK(run(train + quoted(tensors) + " --pictures " + quoted(pictures)).status == 0);
+    const std::string written = read_file(text), same = read_file(binary);
+    CHECK(written.starts_with("13 12\nthe "));
+    CHECK(same.starts_with("13 12\nthe "));
+    CHECK(lines(written) == 14);
+    const SafetensorsFile file(tensors);
+    CHECK(file.at("vectors").shape == std::vector<std::uint64_t>{13, 12});
+    CHECK(std::equal(file.at("vectors").bytes.begin(), file.at("vectors").bytes.begin() + 48, reinterpret_cast<const std::byte*>(same.data()) + 10));  // of the first word
+    CHECK(read_file(pictures / "words.svg").find("<title>cat</title>") != std::string::npos);
+    const Outcome other = run(train + quoted(text) + " --skip-gram --hierarchical-softmax --negative 3 --window 2 --sample 0 --seed 5 --min-count 50 --vocab-size 9");
+    CHECK(other.status == 0);
+    CHECK(read_file(text).starts_with("6 12\nthe "));
+    CHECK(run(train + quoted(text) + " --min-count 5000").err.find("no words to train on") != std::string::npos);
+    CHECK(run(train + quoted(text) + " --alpha 0").status == 1);
+    CHECK(run("train word2vec --output " + quoted(text)).status == 2);
+    for (const auto& path : {corpus, text, binary, tensors, pictures}) std::filesystem::remove_all(path);
+}

@@ -368,6 +368,9 @@ TEST_CASE("files give the sequences that memory gives, at any number of threads"
     for (std::size_t i = 0; i < expected.size(); ++i) REQUIRE((expected.begins[i + 1] - expected.begins[i] <= 7 && expected.begins[i + 1] > expected.begins[i]));
     CHECK(word_sequences(std::vector<std::vector<std::string>>{{"ice cream", "", "ice cream", "\n"}}, {.min_count = 2}).words == std::vector<std::string>{"ice cream"});
     CHECK_THROWS_WITH(word_sequences(std::vector<std::vector<std::string>>{{"a", "b"}}), "no words to train on (expected a word that occurs 5 times or more, found 2 different words)");
+    const std::vector<std::filesystem::path> device{"/dev/null"};
+    ThreadPool one(1);
+    CHECK_THROWS_WITH(read_word_sequences(device, one), "/dev/null: not a regular file: the corpus is read twice");
     std::ofstream(path, std::ios::binary) << "good line\nbad \xff line\n";
     ThreadPool pool(1);
     CHECK_THROWS_AS(read_word_sequences(files, pool), Error);
