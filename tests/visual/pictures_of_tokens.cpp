@@ -1,4 +1,5 @@
 // Pictures show the whole text once, name the tokens, and let no text out of its place: no escape sequence, no tag, no hidden character.
+#include <limits>
 #include <random>
 #include <string>
 #include <vector>
@@ -190,4 +191,25 @@ TEST_CASE("a real tokenizer's pieces joined are the text") {
             CHECK(joined == text);
         }
     }
+}
+
+TEST_CASE("a heat map has a square for every value and lets no label out of its place") {
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    const std::vector<std::string> rows = {"a<b>", "line\nbreak"}, columns = {"x", "\"y\"", std::string(50, 'z')};
+    const std::vector<float> values = {0, 0.5f, 1, nan, -1, 0.25f};
+    const std::string svg = svg_heat_map(values, rows, columns, {.title = "<t>", .row_title = "r", .column_title = "c", .write_values = true});
+    CHECK(count(svg, "<rect x=") == 6);
+    CHECK(count(svg, "<title>") == 6);
+    CHECK(count(svg, "a<b>") == 0);
+    CHECK(count(svg, "<t>") == 0);
+    CHECK(count(svg, "a&lt;b&gt;") == 4);  // its label and three tooltips
+    CHECK(count(svg, "fill=\"#ccc\"") == 1);
+    CHECK(count(svg, "rgb(247,251,255)") == 1);  // the smallest
+    CHECK(count(svg, "rgb(8,64,129)") == 1);     // the largest
+    CHECK(count(svg, "zzz…") == 1);
+    CHECK(count(svg, "<") == count(svg, ">"));
+    CHECK(svg.find("line\nbreak") == std::string::npos);
+    CHECK(count(svg_heat_map(values, rows, columns), "text-anchor=\"middle\"") == 0);
+    CHECK(svg_heat_map({}, {}, {}).ends_with("</svg>\n"));
+    CHECK(count(svg_heat_map(std::vector<float>{3, 3, 3, 3}, std::vector<std::string>{"a", "b"}, std::vector<std::string>{"a", "b"}), "rgb(247,251,255)") == 4);
 }

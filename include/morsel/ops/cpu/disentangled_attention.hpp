@@ -117,7 +117,7 @@ template <std::size_t Count>
     }
     if (c.shown != nullptr) hide(c.shown, Count, padded, c.scores);
     float factor[Count];
-    for (std::size_t n = 0; n < Count; ++n) factor[n] = softmax(c.scores + n * padded, 0, c.queries[n].end, padded, c.scale);
+    for (std::size_t n = 0; n < Count; ++n) factor[n] = softmax_avx512(c.scores + n * padded, 0, c.queries[n].end, padded, c.scale);
     const std::size_t vectors = (c.head_dim + 15) / 16, end = c.queries[0].end;
     std::size_t v = 0;
     for (; v + 4 <= vectors; v += 4) weighted_vectors_avx512<Count, 4>(c.queries, c.values, c.stride, c.scores, padded, 0, end, v * 16, c.head_dim, factor);
@@ -198,7 +198,7 @@ inline void disentangled_attention(Cpu& device, const float* qkv, const Attentio
             const float* value = key + shape.n_heads * d;
             call.panels = (slots + 15) / 16;
             if (slots == s.row_count) {
-                detail::pack_keys(key, slots, width, d, keys);
+                detail::pack_keys(device.isa(), key, slots, width, d, keys);
                 detail::pack_values(value, slots, width, d, values);
                 call.shown = nullptr;
             } else {
