@@ -251,6 +251,7 @@ TEST_CASE("train counts once for several vocabularies, goes on from one, and rep
     CHECK(run("train bpe --output " + quoted(part)).status == 2);
     CHECK(run("train bpe --files " + quoted(corpus) + " --formats gguf --output " + quoted(part)).status == 2);
     CHECK(run("train bpe --quiet --pre-tokenizer none --files " + quoted(corpus) + " --output " + quoted(part)).err.find("tokenizer.json only") != std::string::npos);
+    CHECK(run("train bpe --quiet --vocab-size 3 --files " + quoted(corpus) + " --output " + quoted(part)).err.find("--vocab-size 3 is less") != std::string::npos);
     CHECK(run("train bpe --quiet --pre-tokenizer none --formats vocab --files " + quoted(corpus) + " --output " + quoted(part)).status == 1);
     for (const auto& path : {corpus, other, table, second, whole, part, rest}) std::filesystem::remove_all(path);
 }
