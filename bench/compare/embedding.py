@@ -174,6 +174,7 @@ def main():
     p.add_argument("--morsel", default="build/release/bin/morsel-bench-embed")
     p.add_argument("--threads", default="1,2")
     p.add_argument("--rounds", type=int, default=3)
+    p.add_argument("--shapes", default="", help="only these: 32x128,1x12 …")
     p.add_argument("--tools", default="morsel,torch,onnxruntime,openvino,ctranslate2")
     p.add_argument("--precision", default="bf16x3", help="of morsel's products: bf16x3 and f32 are exact to f32, bf16x2 and bf16 are not")
     p.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="cpu: the processes' processor time, for one thread on a machine that is shared")
@@ -192,7 +193,7 @@ def main():
     python = prepare(work, tools)
     for threads in map(int, a.threads.split(",")):
         for name, shapes in SHAPES.items():
-            for shape in shapes:
+            for shape in [s for s in shapes if not a.shapes or s in a.shapes.split(",")]:
                 best, repeat = {}, 40 if shape.startswith("1x") else 2
                 for _ in range(a.rounds):
                     for tool in ["morsel"] + [t for t in PEERS[name] if t in tools]:
