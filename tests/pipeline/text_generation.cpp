@@ -5,6 +5,9 @@
 #include <string>
 #include <vector>
 
+#if __has_include("morsel/cuda.cuh")
+#include "morsel/cuda.cuh"
+#endif
 #include "morsel/formats/json.hpp"
 #include "morsel/morsel.hpp"
 #include "support/catch.hpp"
@@ -159,3 +162,30 @@ TEST_CASE("GPT-2 generates through the same pipeline") {
     CHECK_THROWS_AS(lm.generate_from_ids(too_long), Error);
     std::filesystem::remove_all(directory);
 }
+
+#if __has_include("morsel/cuda.cuh")  // on the emulated GPU of tests/simt
+TEST_CASE("TextGenerator<Cuda> gives what the reference's generate gives") {
+    simt::check_accesses(false);  // the kernels' own tests check them
+    TextGeneratorOptions<Cuda> options;
+    options.device.precision = CudaPrecision::f32;
+    auto lm = TextGenerator<Cuda>::from_pretrained(test_data() / "tiny-llm", options);
+    const Json all = expected();
+    for (const Json& one : all.at("cases")) {
+        INFO(one.at("prompt").get<std::string>() << " with " << one.at("options").dump());
+        std::string streamed;
+        const GeneratedText result = lm.generate(one.at("prompt").get<std::string>(), config_of(one.at("options")), [&](std::string_view text) {
+            streamed += text;
+            return true;
+        });
+        CHECK(result.ids == one.at("ids").get<std::vector<TokenId>>());
+        CHECK(result.text == one.at("text").get<std::string>());
+        CHECK(streamed == result.text);
+    }
+    const GenerationConfig sampled{.max_new_tokens = 12, .do_sample = true, .seed = 3};
+    const std::vector<TokenId> ids = lm.generate("A token is", sampled).ids;
+    CHECK(lm.share(options.device).generate("A token is", sampled).ids == ids);
+    CHECK(load().generate("A token is", sampled).ids == ids);
+    options.device.device = 7;
+    CHECK_THROWS_AS(TextGenerator<Cuda>::from_pretrained(test_data() / "tiny-llm", options), Error);
+}
+#endif

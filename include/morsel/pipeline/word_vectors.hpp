@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "morsel/pipeline/contextual_embedder.hpp"
+#include "morsel/pipeline/embeddings.hpp"
 #include "morsel/unicode/properties.hpp"
 #include "morsel/unicode/utf8.hpp"
 
