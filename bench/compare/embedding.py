@@ -138,15 +138,16 @@ def make_models(work, tools):
                 print(f"{name} {tool}: hidden states differ from torch's by at most {numpy.abs(got - expected)[mask.astype(bool)].max():.1e}", file=sys.stderr)
 
 
-def worker(tool, path, threads, shape, repeat):
+def worker(tool, path, threads, shape, repeat, clock):
+    now = time.process_time if clock == "cpu" else time.perf_counter
     run = globals()["load_" + tool](pathlib.Path(path), threads)
     ids, mask = padded(ids_of(shape))
     best = 1e30
     for i in range(repeat + 1):
-        start = time.perf_counter()
+        start = now()
         run(ids, mask)
         if i:
-            best = min(best, time.perf_counter() - start)
+            best = min(best, now() - start)
     print(json.dumps({"tool": tool, "ms": best * 1e3}))
 
 
@@ -173,33 +174,35 @@ def main():
     p.add_argument("--morsel", default="build/release/bin/morsel-bench-embed")
     p.add_argument("--threads", default="1,2")
     p.add_argument("--rounds", type=int, default=3)
+    p.add_argument("--shapes", default="", help="only these: 32x128,1x12 …")
     p.add_argument("--tools", default="morsel,torch,onnxruntime,openvino,ctranslate2")
     p.add_argument("--precision", default="bf16x3", help="of morsel's products: bf16x3 and f32 are exact to f32, bf16x2 and bf16 are not")
+    p.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="cpu: the processes' processor time, for one thread on a machine that is shared")
     p.add_argument("--peak", type=float, default=0, help="GFLOP/s of f32 multiply-adds of one thread, for the share")
     p.add_argument("--work", type=pathlib.Path, default=pathlib.Path("build/compare"))
     p.add_argument("--make-models", action="store_true", help=argparse.SUPPRESS)
-    p.add_argument("--worker", nargs=5, help=argparse.SUPPRESS)
+    p.add_argument("--worker", nargs=6, help=argparse.SUPPRESS)
     a = p.parse_args()
     tools = a.tools.split(",")
     if a.worker:
-        tool, path, threads, shape, repeat = a.worker
-        return worker(tool, path, int(threads), shape, int(repeat))
+        tool, path, threads, shape, repeat, clock = a.worker
+        return worker(tool, path, int(threads), shape, int(repeat), clock)
     if a.make_models:
         return make_models(a.work, tools)
     work = a.work.absolute()
     python = prepare(work, tools)
     for threads in map(int, a.threads.split(",")):
         for name, shapes in SHAPES.items():
-            for shape in shapes:
+            for shape in [s for s in shapes if not a.shapes or s in a.shapes.split(",")]:
                 best, repeat = {}, 40 if shape.startswith("1x") else 2
                 for _ in range(a.rounds):
                     for tool in ["morsel"] + [t for t in PEERS[name] if t in tools]:
                         if tool == "morsel":
                             count, tokens = shape.split("x")
                             command = [a.morsel, "--model", work / ("random-" + name), "--threads", threads, "--batch", count, "--tokens", tokens.split("-")[-1],
-                                       "--short", tokens.split("-")[0], "--precision", a.precision, "--repeat", repeat]
+                                       "--short", tokens.split("-")[0], "--precision", a.precision, "--repeat", repeat, "--clock", a.clock]
                         else:
-                            command = [python, __file__, "--worker", tool, work / ("random-" + name), threads, shape, repeat]
+                            command = [python, __file__, "--worker", tool, work / ("random-" + name), threads, shape, repeat, a.clock]
                         done = subprocess.run([str(x) for x in command], capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": str(threads)})
                         if done.returncode != 0:
                             sys.exit(f"{tool}: {done.stderr[-800:]}")
