@@ -11,7 +11,7 @@ int main(int argc, char** argv) try {
     const std::string text = argv[2];
     const bool json = argc > 3 && std::string(argv[3]) == "--json";
     auto embedder = morsel::ContextualEmbedder<morsel::Cpu>::from_pretrained(argv[1]);
-    const morsel::WordVectors words = morsel::pool_spans(embedder.encode(text), morsel::word_spans(text));
+    const morsel::SpanVectors words = morsel::pool_spans(embedder.encode(text), morsel::word_spans(text));
     const auto word = [&](std::size_t i) { return text.substr(words.spans[i].begin, words.spans[i].end - words.spans[i].begin); };
     for (std::size_t i = 0; i < words.size(); ++i) {
         if (json) {

@@ -21,6 +21,6 @@
 #include "morsel/pipeline/contextual_embedder.hpp"
 #include "morsel/pipeline/fill_mask.hpp"
 #include "morsel/pipeline/text_embedder.hpp"
-#include "morsel/pipeline/word_vectors.hpp"
+#include "morsel/pipeline/span_vectors.hpp"
 #include "morsel/search/vector_index.hpp"   // the nearest of many vectors
 #include "morsel/visual.hpp"                // pictures of tokens

@@ -1,5 +1,5 @@
 // Contextual embeddings: a vector for every token of a text, which depends on the text around it, with the token's piece and its place.
-// For features of words and spans (word_vectors.hpp), and for looking into a model layer by layer.
+// For features of words and spans (span_vectors.hpp), and for looking into a model layer by layer.
 //
 //   auto embedder = ContextualEmbedder<Cpu>::from_pretrained("deberta-base");
 //   TokenVectors tokens = embedder.encode("I love DeBERTa!");
