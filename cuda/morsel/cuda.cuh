@@ -1,13 +1,6 @@
-// The CUDA device, whole: everything ops/device.hpp lists, for `Cuda`. Compile with nvcc (--expt-relaxed-constexpr) and link cuBLAS; the
-// CMake target morsel::cuda does both. Then TextGenerator<Cuda> is used as TextGenerator<Cpu> is.
+// The CUDA device, whole: the operations of ops/device.hpp for `Cuda`, and generation that stays on the GPU. Compile with nvcc
+// (--expt-relaxed-constexpr) and link cuBLAS; the CMake target morsel::cuda does both. Then TextGenerator<Cuda> and the embedders over Cuda are
+// used as those over Cpu are.
 #pragma once
-#include "morsel/cuda/argmax.cuh"
-#include "morsel/cuda/attention.cuh"
-#include "morsel/cuda/device.cuh"
-#include "morsel/cuda/disentangled_attention.cuh"
-#include "morsel/cuda/embedding.cuh"
-#include "morsel/cuda/linear.cuh"
-#include "morsel/cuda/matrix.cuh"
-#include "morsel/cuda/norm.cuh"
-#include "morsel/cuda/rope.cuh"
-#include "morsel/cuda/sampling.cuh"
+#include "morsel/cuda/decode_tokens.cuh"
+#include "morsel/cuda/ops.cuh"

@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include "commands.hpp"
+#include "device.hpp"
 #include "generation_options.hpp"
 
 namespace cli {
@@ -11,8 +12,9 @@ namespace {
 
 using namespace morsel;
 
-int run_chat(const Arguments& arguments) {
-    auto generator = load_generator(arguments);
+template <class D>
+int run_on(const Arguments& arguments, const typename D::Options& device) {
+    auto generator = load_generator<D>(arguments, device);
     GenerationConfig config = generation_config(arguments);
     if (!config.max_new_tokens) config.max_new_tokens = 512;
     std::vector<ChatMessage> messages;
@@ -35,6 +37,10 @@ int run_chat(const Arguments& arguments) {
         if (!std::getline(std::cin, line)) return 0;
         if (!line.empty()) answer(std::move(line));
     }
+}
+
+int run_chat(const Arguments& arguments) {
+    return on_device(arguments, [&]<class D>(const typename D::Options& device) { return run_on<D>(arguments, device); });
 }
 
 }  // namespace

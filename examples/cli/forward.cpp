@@ -4,9 +4,9 @@
 #include <memory>
 
 #include "commands.hpp"
+#include "device.hpp"
 #include "morsel/formats/safetensors.hpp"
 #include "morsel/formats/safetensors_writer.hpp"
-#include "morsel/ops/cpu.hpp"
 #include "morsel/pipeline/load_decoder.hpp"
 #include "morsel/pipeline/load_encoder.hpp"
 
@@ -86,13 +86,15 @@ class Outputs {
 };
 
 // Rows of a packed result to their places in the padded one.
-void scatter(Cpu& device, const float* from, std::size_t width, const std::vector<std::size_t>& places, std::vector<float>& to) {
+template <class D>
+void scatter(D& device, const float* from, std::size_t width, const std::vector<std::size_t>& places, std::vector<float>& to) {
     std::vector<float> rows(places.size() * width);
     download(device, from, rows);
     for (std::size_t i = 0; i < places.size(); ++i) std::memcpy(to.data() + places[i] * width, rows.data() + i * width, width * sizeof(float));
 }
 
-void forward_encoder(Cpu& device, const Encoder<Cpu>& encoder, const Inputs& in, Outputs& outputs) {
+template <class D>
+void forward_encoder(D& device, const Encoder<D>& encoder, const Inputs& in, Outputs& outputs) {
     const std::size_t width = encoder.hidden_size();
     EncoderBatch batch;
     std::vector<std::size_t> places, sequences;  // of the packed rows in the padded batch; of the sequences among its rows
@@ -109,32 +111,33 @@ void forward_encoder(Cpu& device, const Encoder<Cpu>& encoder, const Inputs& in,
         add_sequence(batch, encoder, ids, types, mask);
         sequences.push_back(row);
     }
-    EncoderWork<Cpu> work;
+    EncoderWork<D> work;
     const float* hidden = forward(device, encoder, work, batch, [&](std::size_t layer, const float* values) {
         scatter(device, values, width, places, outputs.add("hidden_states." + std::to_string(layer), {in.batch, in.length, width}));
     });
     scatter(device, hidden, width, places, outputs.add("last_hidden_state", {in.batch, in.length, width}));
-    if (const auto* bert = std::get_if<Bert<Cpu>>(&encoder.model)) {
+    if (const auto* bert = std::get_if<Bert<D>>(&encoder.model)) {
         if (bert->has_pooler) {
-            CpuBuffer pooled = allocate(device, batch.sequences() * width);
+            typename D::Buffer pooled = allocate(device, batch.sequences() * width);
             pooler_output(device, *bert, batch, hidden, pooled.data());
             scatter(device, pooled.data(), width, sequences, outputs.add("pooler_output", {in.batch, width}));
         }
         if (bert->has_mlm_head) {
-            CpuBuffer all_logits = allocate(device, batch.rows() * encoder.vocab_size());
+            typename D::Buffer all_logits = allocate(device, batch.rows() * encoder.vocab_size());
             mlm_logits(device, *bert, hidden, batch.rows(), all_logits.data());
             scatter(device, all_logits.data(), encoder.vocab_size(), places, outputs.add("logits", {in.batch, in.length, encoder.vocab_size()}));
         }
     }
 }
 
-void forward_decoder(Cpu& device, const DecoderModel<Cpu>& decoder, const Inputs& in, Outputs& outputs) {
+template <class D>
+void forward_decoder(D& device, const DecoderModel<D>& decoder, const Inputs& in, Outputs& outputs) {
     const std::size_t width = decoder.hidden_size(), vocab_size = decoder.vocab_size();
     std::vector<std::vector<float>*> hidden_states;
     for (std::size_t i = 0; i <= decoder.num_layers(); ++i) hidden_states.push_back(&outputs.add("hidden_states." + std::to_string(i), {in.batch, in.length, width}));
     std::vector<float>& last = outputs.add("last_hidden_state", {in.batch, in.length, width});
     std::vector<float>& all_logits = outputs.add("logits", {in.batch, in.length, vocab_size});
-    DecoderState<Cpu> state = make_decoder_state(device, decoder, in.batch);
+    DecoderState<D> state = make_decoder_state(device, decoder, in.batch);
     for (std::size_t row = 0; row < in.batch; ++row) {
         std::vector<TokenId> tokens;
         std::vector<std::size_t> places;  // of the row's real tokens in the batch
@@ -146,7 +149,7 @@ void forward_decoder(Cpu& device, const DecoderModel<Cpu>& decoder, const Inputs
         if (tokens.empty()) continue;
         const float* hidden = forward(device, decoder, state, row, tokens,
                                       [&](std::size_t layer, const float* values) { scatter(device, values, width, places, *hidden_states[layer]); });
-        CpuBuffer out = allocate(device, tokens.size() * vocab_size);
+        typename D::Buffer out = allocate(device, tokens.size() * vocab_size);
         logits(device, decoder, hidden, tokens.size(), out.data());
         scatter(device, out.data(), vocab_size, places, all_logits);
     }
@@ -161,9 +164,10 @@ std::string model_type(const std::filesystem::path& path) {
     return JsonObject(json, config).get<std::string>("model_type");
 }
 
-int run_forward(const Arguments& arguments) {
+template <class D>
+int run_on(const Arguments& arguments, const typename D::Options& options) {
     const Inputs in = read_inputs(arguments.text("--inputs"));
-    Cpu device({.threads = arguments.number<unsigned>("--threads").value_or(0)});
+    D device(options);
     Outputs outputs;
     const std::string model = arguments.text("--model");
     if (const std::string type = model_type(model); is_encoder_type(type) && type != "gpt2") {
@@ -176,6 +180,10 @@ int run_forward(const Arguments& arguments) {
     return 0;
 }
 
+int run_forward(const Arguments& arguments) {
+    return on_device(arguments, [&]<class D>(const typename D::Options& options) { return run_on<D>(arguments, options); });
+}
+
 }  // namespace
 
 Command forward_command() {
@@ -183,6 +191,7 @@ Command forward_command() {
             {{"--model", "PATH", "model directory, or a GGUF file", true},
              {"--inputs", "FILE", "safetensors, int64: input_ids; attention_mask where rows are padded; token_type_ids", true},
              {"--output", "FILE", "safetensors: hidden_states.0 …, last_hidden_state, pooler_output, logits", true},
+             {"--device", "cpu|cuda", "default cpu; cuda where the program was built with it"},
              {"--threads", "N", "threads, the caller included; default: what the machine allows"}},
             run_forward};
 }

@@ -3,6 +3,7 @@
 #include <iterator>
 
 #include "commands.hpp"
+#include "device.hpp"
 #include "generation_options.hpp"
 
 namespace cli {
@@ -10,11 +11,12 @@ namespace {
 
 using namespace morsel;
 
-int run_generate(const Arguments& arguments) {
+template <class D>
+int run_on(const Arguments& arguments, const typename D::Options& device) {
     const std::string format = arguments.choice("--format", {"text", "json"});
     std::string prompt = arguments.text("--prompt");
     if (prompt == "-") prompt.assign(std::istreambuf_iterator<char>(std::cin), {});
-    auto generator = load_generator(arguments);
+    auto generator = load_generator<D>(arguments, device);
     if (format == "text") {
         const GeneratedText result = generator.generate(prompt, generation_config(arguments), [](std::string_view text) {
             std::fwrite(text.data(), 1, text.size(), stdout);
@@ -31,6 +33,10 @@ int run_generate(const Arguments& arguments) {
                                     {"prompt_tokens", t.prompt_tokens}, {"new_tokens", t.new_tokens}}}};
     std::puts(json.dump(-1, ' ', false, Json::error_handler_t::replace).c_str());
     return 0;
+}
+
+int run_generate(const Arguments& arguments) {
+    return on_device(arguments, [&]<class D>(const typename D::Options& device) { return run_on<D>(arguments, device); });
 }
 
 }  // namespace

@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "command.hpp"
+#include "device.hpp"
 #include "load_tokenizer.hpp"
 #include "morsel/generation/generation_config.hpp"
-#include "morsel/ops/cpu.hpp"
 #include "morsel/pipeline/text_generator.hpp"
 
 namespace cli {
@@ -27,9 +27,10 @@ inline std::vector<Option> with_generation_options(std::vector<Option> options) 
         {"--no-repeat-ngram-size", "N", "no sequence of N tokens twice; 0: off"},
         {"--stop", "TEXT…", "stop before any of these texts"},
         {"--seed", "S", "the same seed gives the same text"},
-        {"--threads", "N", "threads, the caller included; default: what the machine allows"},
     };
     options.insert(options.end(), shared.begin(), shared.end());
+    const std::vector<Option> device = device_options();
+    options.insert(options.end(), device.begin(), device.end());
     return options;
 }
 
@@ -52,11 +53,12 @@ inline morsel::GenerationConfig generation_config(const Arguments& arguments) {
     return config;
 }
 
-inline morsel::TextGenerator<morsel::Cpu> load_generator(const Arguments& arguments) {
-    morsel::TextGeneratorOptions<morsel::Cpu> options;
-    options.device.threads = arguments.number<unsigned>("--threads").value_or(0);
+template <class D>
+morsel::TextGenerator<D> load_generator(const Arguments& arguments, const typename D::Options& device) {
+    morsel::TextGeneratorOptions<D> options;
+    options.device = device;
     options.tokenizer = tokenizer_options();
-    return morsel::TextGenerator<morsel::Cpu>::from_pretrained(arguments.text("--model"), std::move(options));
+    return morsel::TextGenerator<D>::from_pretrained(arguments.text("--model"), std::move(options));
 }
 
 // "[12.3 tok/s, first token after 45 ms]" on stderr.

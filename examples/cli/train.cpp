@@ -20,6 +20,7 @@ namespace {
 
 using namespace morsel;
 
+constexpr std::size_t default_vocab_size = 30000;
 volatile std::sig_atomic_t interrupted = 0;
 
 PreTokenizer by_pattern(SplitScanner scanner) {
@@ -118,6 +119,8 @@ void save(const TokenizerParts& parts, const cli::Arguments& arguments) {
         else if (format == "tiktoken") save_tiktoken(parts, directory / "tokenizer.tiktoken");
         else older();
     }
+    const std::size_t wanted = arguments.number<std::size_t>("--vocab-size").value_or(default_vocab_size), tokens = vocabulary_of(parts.model).size();
+    if (tokens > wanted) std::fprintf(stderr, "morsel: --vocab-size %zu is less than special tokens and characters: the vocabulary has %zu tokens (--limit-alphabet makes it smaller)\n", wanted, tokens);
     if (arguments.has("--formats")) return;
     try {
         older();
@@ -177,7 +180,7 @@ int run(const cli::Arguments& arguments) {
     WordCounts counts = counted.words.take();
     const bool keep = arguments.has("--report") || arguments.has("--held-out") || arguments.has("--pictures");
     const std::size_t words = counts.size();
-    const std::size_t vocab_size = arguments.number<std::size_t>("--vocab-size").value_or(30000);
+    const std::size_t vocab_size = arguments.number<std::size_t>("--vocab-size").value_or(default_vocab_size);
     if (bpe) {
         LearnedBpe start;
         std::vector<std::string> special_tokens = arguments.texts("--special-tokens");

@@ -1,5 +1,5 @@
 // Every kernel of cuda/morsel, for scripts/check_cuda to compile: pointers to the operations bring in what they launch.
-#include "morsel/cuda.cuh"
+#include "morsel/cuda/ops.cuh"
 
 using namespace morsel;
 

@@ -14,7 +14,7 @@
 #include "morsel/pipeline/contextual_embedder.hpp"
 #include "morsel/pipeline/fill_mask.hpp"
 #include "morsel/pipeline/text_embedder.hpp"
-#include "morsel/pipeline/word_vectors.hpp"
+#include "morsel/pipeline/span_vectors.hpp"
 #include "support/catch.hpp"
 #include "support/load_tokenizer.hpp"
 #include "support/reference_data.hpp"
@@ -193,7 +193,7 @@ TEST_CASE("words have the mean of their tokens") {
     Contextual embedder = open<Contextual>(data("encoder"));
     const std::string text = "The cat sat, embeddings!";
     const TokenVectors tokens = embedder.encode(text);
-    const WordVectors words = pool_spans(tokens, word_spans(text));
+    const SpanVectors words = pool_spans(tokens, word_spans(text));
     REQUIRE(words.size() == 6);
     CHECK(words.tokens == std::vector<std::size_t>{1, 1, 1, 1, 2, 1});
     for (std::size_t i = 0; i < words.dimensions; ++i) {
@@ -202,7 +202,7 @@ TEST_CASE("words have the mean of their tokens") {
         CHECK(words[5][i] == tokens[7][i]);
     }
     CHECK(pool_spans(tokens, word_spans(text), WordPooling::first)[4][3] == tokens[5][3]);
-    const WordVectors odd = pool_spans(tokens, std::vector<Span>{{20, 21}, {0, 24}, {3, 4}, {30, 40}});
+    const SpanVectors odd = pool_spans(tokens, std::vector<Span>{{20, 21}, {0, 24}, {3, 4}, {30, 40}});
     CHECK(odd.tokens == std::vector<std::size_t>{1, 7, 0, 0});
     CHECK(odd[3][0] == 0);
 }

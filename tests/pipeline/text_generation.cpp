@@ -1,8 +1,13 @@
 // A whole model directory through TextGenerator: what transformers' generate() gives, the chat template, sampling that depends on
 // the seed alone, stop strings, cancelling, and bad options. The fixture and its expectations: tests/reference/tiny_llm.py.
+#include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
+#if __has_include("morsel/cuda.cuh")
+#include "morsel/cuda.cuh"
+#endif
 #include "morsel/formats/json.hpp"
 #include "morsel/morsel.hpp"
 #include "support/catch.hpp"
@@ -134,3 +139,53 @@ TEST_CASE("bad options and prompts are refused before any work") {
     CHECK(last.prompt_ids.size() + last.ids.size() == 256);
     CHECK(lm.generate("A token", {.max_new_tokens = 0}).ids.empty());
 }
+
+TEST_CASE("GPT-2 generates through the same pipeline") {
+    const std::filesystem::path source = test_data() / "checkpoints/gpt2-tiny", directory = std::filesystem::temp_directory_path() / "morsel_gpt2";
+    std::filesystem::create_directories(directory);
+    for (const char* file : {"config.json", "generation_config.json", "model.safetensors"})
+        std::filesystem::copy_file(source / file, directory / file, std::filesystem::copy_options::overwrite_existing);
+    std::ofstream vocabulary(directory / "vocab.txt");  // any tokenizer with as many tokens as the model
+    vocabulary << "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n";
+    for (int i = 5; i < 150; ++i) vocabulary << "word" << i << "\n";
+    vocabulary.close();
+    Generator lm = Generator::from_pretrained(directory);
+    std::size_t runs = 0;
+    const Json generate = parse_json_file(source / "generate.json");
+    for (const Json& one : generate.at("runs")) {
+        const GeneratedText result = lm.generate_from_ids(one.at("prompt_ids").get<std::vector<TokenId>>(), {.max_new_tokens = one.at("max_new_tokens").get<std::int64_t>()});
+        CHECK(result.ids == one.at("greedy_ids").get<std::vector<TokenId>>());
+        ++runs;
+    }
+    CHECK(runs == 2);
+    const std::vector<TokenId> too_long(97, 5);
+    CHECK_THROWS_AS(lm.generate_from_ids(too_long), Error);
+    std::filesystem::remove_all(directory);
+}
+
+#if __has_include("morsel/cuda.cuh")  // on the emulated GPU of tests/simt
+TEST_CASE("TextGenerator<Cuda> gives what the reference's generate gives") {
+    simt::check_accesses(false);  // the kernels' own tests check them
+    TextGeneratorOptions<Cuda> options;
+    options.device.precision = CudaPrecision::f32;
+    auto lm = TextGenerator<Cuda>::from_pretrained(test_data() / "tiny-llm", options);
+    const Json all = expected();
+    for (const Json& one : all.at("cases")) {
+        INFO(one.at("prompt").get<std::string>() << " with " << one.at("options").dump());
+        std::string streamed;
+        const GeneratedText result = lm.generate(one.at("prompt").get<std::string>(), config_of(one.at("options")), [&](std::string_view text) {
+            streamed += text;
+            return true;
+        });
+        CHECK(result.ids == one.at("ids").get<std::vector<TokenId>>());
+        CHECK(result.text == one.at("text").get<std::string>());
+        CHECK(streamed == result.text);
+    }
+    const GenerationConfig sampled{.max_new_tokens = 12, .do_sample = true, .seed = 3};
+    const std::vector<TokenId> ids = lm.generate("A token is", sampled).ids;
+    CHECK(lm.share(options.device).generate("A token is", sampled).ids == ids);
+    CHECK(load().generate("A token is", sampled).ids == ids);
+    options.device.device = 7;
+    CHECK_THROWS_AS(TextGenerator<Cuda>::from_pretrained(test_data() / "tiny-llm", options), Error);
+}
+#endif

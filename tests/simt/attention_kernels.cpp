@@ -1,6 +1,6 @@
 // The attention kernels against their plain reference: every head size, grouped queries, norms, windows, batches, and key counts around
 // every boundary of warps, chunks and windows.
-#include "morsel/cuda.cuh"
+#include "morsel/cuda/ops.cuh"
 #include "morsel/models/rope.hpp"
 #include "morsel/ops/reference.hpp"
 #include "support/cuda_floats.hpp"

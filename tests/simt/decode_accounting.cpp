@@ -3,7 +3,7 @@
 // reads and writes the bytes that it says.
 #include <iostream>
 
-#include "morsel/cuda.cuh"
+#include "morsel/cuda/ops.cuh"
 #include "morsel/models/llama.hpp"
 #include "support/catch.hpp"
 #include "support/random_llama.hpp"

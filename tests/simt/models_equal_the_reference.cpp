@@ -1,5 +1,5 @@
 // Whole tiny models on the emulated GPU: hidden states, logits, poolers and greedy ids are those of the reference.
-#include "morsel/cuda.cuh"
+#include "morsel/cuda/ops.cuh"
 #include "morsel/pipeline/load_decoder.hpp"
 #include "support/cuda_schedules.hpp"
 #include "support/decoder_cases.hpp"

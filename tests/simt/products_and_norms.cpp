@@ -1,5 +1,5 @@
 // The kernels for embedding, norms, products and argmax against their plain reference, on sizes around every boundary.
-#include "morsel/cuda.cuh"
+#include "morsel/cuda/ops.cuh"
 #include "morsel/ops/reference.hpp"
 #include "support/cuda_floats.hpp"
 #include "support/cuda_schedules.hpp"

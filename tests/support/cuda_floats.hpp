@@ -3,7 +3,7 @@
 #include <cmath>
 #include <vector>
 
-#include "morsel/cuda.cuh"
+#include "morsel/cuda/ops.cuh"
 
 namespace morsel_test {
 

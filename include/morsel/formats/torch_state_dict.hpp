@@ -21,6 +21,7 @@
 #include "morsel/formats/pickle.hpp"
 #include "morsel/formats/tensor_source.hpp"
 #include "morsel/unicode/utf8.hpp"
+#include "morsel/unicode/utf8.hpp"
 
 namespace morsel {
 

@@ -43,6 +43,39 @@ struct IgnoreLogits {
     void operator()(std::size_t, std::span<const float>) const {}
 };
 
+// Prompt and new tokens of one run, and how many new ones there may be.
+struct GenerationStart {
+    std::vector<TokenId> history = {};  // the prompt; bos_token_id where that is empty
+    std::size_t limit = 0;              // new tokens
+};
+
+// Throws Error where the prompt is empty and there is no bos_token_id, or is longer than the context.
+inline GenerationStart start_generation(std::span<const TokenId> prompt, const GenerationSettings& settings) {
+    GenerationStart start{{prompt.begin(), prompt.end()}, settings.max_new_tokens};
+    if (start.history.empty() && settings.bos_token_id) start.history.push_back(*settings.bos_token_id);
+    if (start.history.empty()) throw Error("empty prompt", {.key = "prompt", .expected = "one token at least, or a bos_token_id"});
+    if (settings.context_limit > 0) {
+        const std::size_t tokens = start.history.size();
+        if (tokens > settings.context_limit)
+            throw Error("prompt longer than the context", {.key = "prompt", .expected = "at most " + std::to_string(settings.context_limit) + " tokens", .found = std::to_string(tokens)});
+        start.limit = std::min(start.limit, settings.context_limit - tokens);
+    }
+    return start;
+}
+
+// Takes a new token into the result and shows it to on_token; the reason to stop, where there is one.
+template <class OnToken>
+std::optional<StopReason> accept_token(GenerationResult& result, TokenId chosen, const GenerationSettings& settings, OnToken& on_token) {
+    result.ids.push_back(chosen);
+    if (std::find(settings.eos_token_ids.begin(), settings.eos_token_ids.end(), chosen) != settings.eos_token_ids.end()) return StopReason::eos;
+    if constexpr (std::is_same_v<std::invoke_result_t<OnToken&, TokenId>, bool>) {
+        if (!on_token(chosen)) return StopReason::cancelled;
+        return std::nullopt;
+    } else {
+        return on_token(chosen);
+    }
+}
+
 // Runs until a stop. `on_token(id)` sees every new token but the end token, and either returns false to cancel, or it returns
 // std::optional<StopReason>: a reason to stop, or nothing to go on. `on_logits(step, logits)` sees the model's logits before they
 // are processed. An empty prompt stands for bos_token_id.
@@ -54,19 +87,9 @@ GenerationResult generate_tokens(Step&& step, std::span<const TokenId> prompt, c
     const auto seconds = [](Clock::time_point from, Clock::time_point to) { return std::chrono::duration<double>(to - from).count(); };
     const auto start = Clock::now();
 
-    std::vector<TokenId> history(prompt.begin(), prompt.end());
-    if (history.empty() && settings.bos_token_id) history.push_back(*settings.bos_token_id);
-    if (history.empty()) throw Error("empty prompt", {.key = "prompt", .expected = "one token at least, or a bos_token_id"});
-    const std::size_t prompt_tokens = history.size();
-    std::size_t limit = settings.max_new_tokens;
-    if (settings.context_limit > 0) {
-        if (prompt_tokens > settings.context_limit)
-            throw Error("prompt longer than the context", {.key = "prompt", .expected = "at most " + std::to_string(settings.context_limit) + " tokens", .found = std::to_string(prompt_tokens)});
-        limit = std::min(limit, settings.context_limit - prompt_tokens);
-    }
-
+    auto [history, limit] = start_generation(prompt, settings);
     GenerationResult result;
-    result.timings.prompt_tokens = prompt_tokens;
+    result.timings.prompt_tokens = history.size();
     LogitsWorkspace workspace;
     auto first_token = start;
     std::size_t fed = 0;  // tokens of the history that the model has seen
@@ -92,19 +115,8 @@ GenerationResult generate_tokens(Step&& step, std::span<const TokenId> prompt, c
             first_token = Clock::now();
             result.timings.first_token_seconds = seconds(start, first_token);
         }
-        result.ids.push_back(chosen);
         history.push_back(chosen);
-        if (std::find(settings.eos_token_ids.begin(), settings.eos_token_ids.end(), chosen) != settings.eos_token_ids.end()) {
-            result.stop_reason = StopReason::eos;
-            break;
-        }
-        std::optional<StopReason> stop;
-        if constexpr (std::is_same_v<std::invoke_result_t<OnToken&, TokenId>, bool>) {
-            if (!on_token(chosen)) stop = StopReason::cancelled;
-        } else {
-            stop = on_token(chosen);
-        }
-        if (stop) {
+        if (const std::optional<StopReason> stop = accept_token(result, chosen, settings, on_token)) {
             result.stop_reason = *stop;
             break;
         }

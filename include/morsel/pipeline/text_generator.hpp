@@ -15,6 +15,7 @@
 #include "morsel/chat/chat_template.hpp"
 #include "morsel/core/progress.hpp"
 #include "morsel/generation/generate.hpp"
+#include "morsel/pipeline/decode_tokens.hpp"
 #include "morsel/pipeline/load_decoder.hpp"
 #include "morsel/tokenizer/from_pretrained.hpp"
 #include "morsel/tokenizer/stream_decoder.hpp"
@@ -115,29 +116,10 @@ class TextGenerator {
         if (!defaults_.bos_token_id) defaults_.bos_token_id = tokenizer_->bos_id();
     }
 
-    // Runs what of the prompt is not in the cache, in chunks that keep the work space small, and then one token at a time.
     GeneratedText run(std::vector<TokenId> prompt_ids, const GenerationConfig& config, const TextCallback& on_text) {
-        constexpr std::size_t chunk = 512;  // rows
-        const std::size_t vocab_size = model_->vocab_size(), hidden_size = model_->hidden_size();
-        GenerationSettings settings = resolve(merged(config, defaults_), prompt_ids.size(), vocab_size);
+        GenerationSettings settings = resolve(merged(config, defaults_), prompt_ids.size(), model_->vocab_size());
         settings.context_limit = model_->max_tokens();
         settings.sampled_vocab = static_cast<std::size_t>(tokenizer_->id_bound());
-        logits_.resize(vocab_size);
-        if (logits_buffer_.size() < vocab_size) logits_buffer_ = allocate(*device_, vocab_size);
-        std::size_t skip = state_.tokens(0).size();  // of the prompt, in the cache already
-        const auto step = [&](std::span<const TokenId> ids) -> std::span<float> {
-            ids = ids.subspan(std::exchange(skip, 0));
-            const float* last = nullptr;
-            while (!ids.empty()) {
-                const std::span<const TokenId> part = ids.first(std::min(ids.size(), chunk));
-                const float* hidden = forward(*device_, *model_, state_, 0, part);
-                last = hidden + (part.size() - 1) * hidden_size;
-                ids = ids.subspan(part.size());
-            }
-            logits(*device_, *model_, last, 1, logits_buffer_.data());
-            download(*device_, logits_buffer_.data(), logits_);
-            return logits_;
-        };
 
         GeneratedText result;
         StreamDecoder stream(*tokenizer_, /*skip_special_tokens=*/true);
@@ -152,7 +134,7 @@ class TextGenerator {
             if (!go_on) return StopReason::cancelled;
             return std::nullopt;
         };
-        GenerationResult generated = generate_tokens(step, prompt_ids, settings, on_token);
+        GenerationResult generated = decode_tokens(*device_, *model_, state_, work_, prompt_ids, settings, on_token);
         if (!stop_strings.stopped()) {
             std::string rest = stop_strings.push(stream.flush());
             if (stop_strings.stopped()) generated.stop_reason = StopReason::stop_string;
@@ -172,8 +154,7 @@ class TextGenerator {
     std::shared_ptr<const DecoderModel<D>> model_;
     GenerationConfig defaults_;
     DecoderState<D> state_;
-    typename D::Buffer logits_buffer_;  // [vocab_size], on the device
-    std::vector<float> logits_;         // [vocab_size]
+    DecodeWork<D> work_;
 };
 
 }  // namespace morsel

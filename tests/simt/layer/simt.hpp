@@ -27,6 +27,9 @@ extern Builtins now;
 enum class Schedule : std::uint8_t { forward, reverse, shuffled };
 void set_schedule(Schedule schedule, std::uint64_t seed = 1);
 
+// Programs whose accesses the compiler does not announce switch their checks off; alignment and synchronisation are still checked.
+void check_accesses(bool on);
+
 // What one launch touched, in bytes of device memory, each byte once however often it was accessed.
 struct Traffic {
     std::size_t read = 0, written = 0;
