@@ -219,7 +219,7 @@ TEST_CASE("vocabulary, subsampling and negative samples are gensim's") {
     const Json& cases = expected.at("vocabularies");
     for (const Json& one : cases) {
         const Json& asked = one.at("options");
-        SequenceOptions limits{.min_count = asked.at("min_count").get<std::uint64_t>()};
+        WordSequenceOptions limits{.min_count = asked.at("min_count").get<std::uint64_t>()};
         if (asked.contains("max_final_vocab")) limits.max_vocab = asked.at("max_final_vocab").get<std::size_t>();
         const WordSequences corpus = word_sequences(sentences, limits);
         CHECK(corpus.words == one.at("words").get<std::vector<std::string>>());
@@ -349,7 +349,7 @@ TEST_CASE("files give the sequences that memory gives, at any number of threads"
     std::ofstream(path, std::ios::binary) << text << text;
     const auto once = sentences;
     sentences.insert(sentences.end(), once.begin(), once.end());
-    const SequenceOptions limits{.min_count = 9, .max_vocab = 4000, .max_length = 7};
+    const WordSequenceOptions limits{.min_count = 9, .max_vocab = 4000, .max_length = 7};
     const WordSequences expected = word_sequences(sentences, limits);
     const std::vector<std::filesystem::path> files{path};
     for (const unsigned threads : {1u, 3u}) {
