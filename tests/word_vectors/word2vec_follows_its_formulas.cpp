@@ -162,8 +162,8 @@ TEST_CASE("the plain trainer goes down the gradient of its loss") {
 }
 
 TEST_CASE("one thread gives what the plain trainer gives, and the same bits every time") {
-    const WordSequences corpus = word_sequences(random_sentences(7, 900, 60), {.min_count = 2});
-    REQUIRE(corpus.ids.size() > 3000);  // several parts
+    const WordSequences corpus = word_sequences(random_sentences(7, 420, 60), {.min_count = 2});
+    REQUIRE(corpus.ids.size() > 1500);  // several parts
     std::size_t seen = 0;
     for (const Word2VecModel model : {Word2VecModel::skip_gram, Word2VecModel::cbow})
         for (const bool tree : {false, true})
@@ -173,7 +173,6 @@ TEST_CASE("one thread gives what the plain trainer gives, and the same bits ever
                     Word2VecOptions options{.model = model, .dimension = negative == 5 ? 40u : 7u, .window = other ? 2u : 6u, .shrink_windows = !other, .negative = negative, .hierarchical_softmax = tree};
                     options.sample = other ? 0 : 2e-2, options.cbow_mean = !other, options.exact_cbow_gradient = negative == 1, options.alpha = 0.05, options.epochs = 2, options.seed = 11 + seen++;
                     const PlainWord2Vec plain = train_word2vec_plain(corpus, options);
-                    std::vector<float> first;
                     for (const Isa isa : isas()) {
                         Cpu device({.threads = 1, .isa = isa});
                         const WordVectors got = train_word2vec(device, corpus, options);
@@ -184,6 +183,7 @@ TEST_CASE("one thread gives what the plain trainer gives, and the same bits ever
                         for (std::size_t i = 0; i < plain.input.size(); ++i) difference.push_back(double{got.values()[i]} - plain.input[i]);
                         INFO("case " << seen << " isa " << static_cast<int>(isa));
                         CHECK(sum_of_squares(difference) < 1e-10 * sum_of_squares(plain.input));
+                        if (isa != isas().back()) continue;
                         const WordVectors again = train_word2vec(device, corpus, options);
                         CHECK(std::memcmp(again.values().data(), got.values().data(), got.values().size_bytes()) == 0);
                     }
@@ -219,7 +219,7 @@ TEST_CASE("vocabulary, subsampling and negative samples are gensim's") {
     const Json& cases = expected.at("vocabularies");
     for (const Json& one : cases) {
         const Json& asked = one.at("options");
-        SequenceOptions limits{.min_count = asked.at("min_count").get<std::uint64_t>()};
+        WordSequenceOptions limits{.min_count = asked.at("min_count").get<std::uint64_t>()};
         if (asked.contains("max_final_vocab")) limits.max_vocab = asked.at("max_final_vocab").get<std::size_t>();
         const WordSequences corpus = word_sequences(sentences, limits);
         CHECK(corpus.words == one.at("words").get<std::vector<std::string>>());
@@ -301,7 +301,7 @@ TEST_CASE("the tree of hierarchical softmax is Huffman's") {
 }
 
 TEST_CASE("words of a kind come together, however they are trained and by however many threads") {
-    const WordSequences corpus = word_sequences(sentences_of_kinds(1, 3000));
+    const WordSequences corpus = word_sequences(sentences_of_kinds(1, 2000));
     for (const Word2VecModel model : {Word2VecModel::skip_gram, Word2VecModel::cbow})
         for (const bool tree : {false, true})
             for (const unsigned threads : {1u, 4u}) {
@@ -316,7 +316,7 @@ TEST_CASE("words of a kind come together, however they are trained and by howeve
 }
 
 TEST_CASE("what two forms of a word have in common becomes a direction") {
-    const WordSequences corpus = word_sequences(sentences_of_forms(1, 6000));
+    const WordSequences corpus = word_sequences(sentences_of_forms(1, 4000));
     Cpu device({.threads = 1});
     Word2VecOptions options{.model = Word2VecModel::skip_gram, .dimension = 24};
     options.sample = 0, options.alpha = 0.05, options.epochs = 8;
@@ -349,7 +349,7 @@ TEST_CASE("files give the sequences that memory gives, at any number of threads"
     std::ofstream(path, std::ios::binary) << text << text;
     const auto once = sentences;
     sentences.insert(sentences.end(), once.begin(), once.end());
-    const SequenceOptions limits{.min_count = 9, .max_vocab = 4000, .max_length = 7};
+    const WordSequenceOptions limits{.min_count = 9, .max_vocab = 4000, .max_length = 7};
     const WordSequences expected = word_sequences(sentences, limits);
     const std::vector<std::filesystem::path> files{path};
     for (const unsigned threads : {1u, 3u}) {

@@ -89,7 +89,7 @@ inline float dot(std::span<const float> a, std::span<const float> b) {
 }
 
 // weight · unit vector of each, added up and brought to length 1 (unless it is 0).
-inline std::vector<float> direction(const SpanVectors& vectors, std::span<const std::uint32_t> positive, std::span<const std::uint32_t> negative) {
+inline std::vector<float> direction(const WordVectors& vectors, std::span<const std::uint32_t> positive, std::span<const std::uint32_t> negative) {
     std::vector<double> sum(vectors.dimension());
     const auto add = [&](std::uint32_t id, double weight) {
         const auto vector = vectors.vector(id);
@@ -104,7 +104,7 @@ inline std::vector<float> direction(const SpanVectors& vectors, std::span<const 
     return unit;
 }
 
-inline std::vector<std::uint32_t> ids_of(const SpanVectors& vectors, std::span<const std::string_view> words) {
+inline std::vector<std::uint32_t> ids_of(const WordVectors& vectors, std::span<const std::string_view> words) {
     std::vector<std::uint32_t> ids;
     for (const std::string_view word : words) ids.push_back(vectors.id(word));
     return ids;
@@ -114,7 +114,7 @@ inline std::vector<std::uint32_t> ids_of(const SpanVectors& vectors, std::span<c
 
 // The words closest to a direction [dimension], the closest first, equal ones by id; those listed in `except` are passed over, and with
 // `restrict_vocab` all but that many of the first, the most frequent words.
-inline std::vector<SimilarWord> closest_words(const SpanVectors& vectors, std::span<const float> to, std::size_t count = 10, std::span<const std::uint32_t> except = {},
+inline std::vector<SimilarWord> closest_words(const WordVectors& vectors, std::span<const float> to, std::size_t count = 10, std::span<const std::uint32_t> except = {},
                                               std::optional<std::size_t> restrict_vocab = {}) {
     if (to.size() != vectors.dimension()) throw Error("wrong size", {.key = "vector", .expected = std::to_string(vectors.dimension()) + " values", .found = std::to_string(to.size())});
     const double norm = std::sqrt(detail::dot(to, to)), scale = norm > 0 ? 1 / norm : 0;
@@ -142,7 +142,7 @@ struct SimilarWordsQuery {
 
 // The words most like all of `positive` and unlike `negative`; words of the query are passed over. Throws Error on an unknown word, or
 // where the query has none.
-inline std::vector<SimilarWord> most_similar(const SpanVectors& vectors, const SimilarWordsQuery& query) {
+inline std::vector<SimilarWord> most_similar(const WordVectors& vectors, const SimilarWordsQuery& query) {
     if (query.positive.empty() && query.negative.empty()) throw Error("no words to be like", {.key = "positive"});
     std::vector<std::uint32_t> positive = detail::ids_of(vectors, query.positive);
     const std::vector<std::uint32_t> negative = detail::ids_of(vectors, query.negative);
@@ -152,18 +152,18 @@ inline std::vector<SimilarWord> most_similar(const SpanVectors& vectors, const S
 }
 
 // "a is to b as c is to …": b − a + c (3CosAdd).
-inline std::vector<SimilarWord> analogy(const SpanVectors& vectors, std::string_view a, std::string_view b, std::string_view c, std::size_t count = 10) {
+inline std::vector<SimilarWord> analogy(const WordVectors& vectors, std::string_view a, std::string_view b, std::string_view c, std::size_t count = 10) {
     return most_similar(vectors, {.positive = {b, c}, .negative = {a}, .count = count});
 }
 
 // Cosine of two words' vectors, 0 where one is all zeros. Throws Error on an unknown word.
-inline float similarity(const SpanVectors& vectors, std::string_view a, std::string_view b) {
+inline float similarity(const WordVectors& vectors, std::string_view a, std::string_view b) {
     const std::uint32_t i = vectors.id(a), j = vectors.id(b);
     return static_cast<float>(double{detail::dot(vectors.vector(i), vectors.vector(j))} * vectors.inverse_norm(i) * vectors.inverse_norm(j));
 }
 
 // Which of the words is furthest from their mean direction; of equal ones the first. Throws Error on an unknown word, or where there is none.
-inline std::string_view doesnt_match(const SpanVectors& vectors, std::span<const std::string_view> words) {
+inline std::string_view doesnt_match(const WordVectors& vectors, std::span<const std::string_view> words) {
     if (words.empty()) throw Error("no words to choose from", {.key = "words"});
     const std::vector<std::uint32_t> ids = detail::ids_of(vectors, words);
     const std::vector<float> mean = detail::direction(vectors, ids, {});

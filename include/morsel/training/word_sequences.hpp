@@ -35,7 +35,7 @@ struct WordSequences {
     std::size_t size() const noexcept { return begins.size() - 1; }
 };
 
-struct SequenceOptions {
+struct WordSequenceOptions {
     std::uint64_t min_count = 5;                // words that occur less often are left out
     std::optional<std::size_t> max_vocab = {};  // words at most, the most frequent
     std::size_t max_length = 10000;             // words of a sequence; longer ones are cut into several
@@ -44,7 +44,7 @@ struct SequenceOptions {
 namespace detail {
 
 // Fills words and counts, and gives ids by word. Throws Error where no word is left.
-inline StringMap choose_vocabulary(const WordCounts& counts, const SequenceOptions& options, WordSequences& sequences) {
+inline StringMap choose_vocabulary(const WordCounts& counts, const WordSequenceOptions& options, WordSequences& sequences) {
     StringMap ids;
     for (const auto& [word, count] : counts.sorted()) {
         if (count < options.min_count || sequences.words.size() >= options.max_vocab.value_or(std::numeric_limits<std::uint32_t>::max())) break;
@@ -117,7 +117,7 @@ template <class F> void for_each_word(std::string_view line, const WordSplitting
 inline WordSplitting white_space_splitting() { return {.normalizer = {}, .pre_tokenizer = PreTokenizer{{WhitespaceSplitPreTokenizer{}}}}; }
 
 // Sequences in memory; items may be any strings but empty ones, which do not count. Throws Error where no word is left.
-inline WordSequences word_sequences(std::span<const std::vector<std::string>> sentences, const SequenceOptions& options = {}) {
+inline WordSequences word_sequences(std::span<const std::vector<std::string>> sentences, const WordSequenceOptions& options = {}) {
     WordCounts counts;
     for (const auto& sentence : sentences)
         for (const std::string& word : sentence) counts.add(word);
@@ -135,7 +135,7 @@ inline WordSequences word_sequences(std::span<const std::vector<std::string>> se
 
 // Every line of the files is a sequence. The same at any number of threads. Throws Error on a file that cannot be read twice or is no UTF-8,
 // on a splitting that gives bytes in place of words, where no word is left, and where `progress` says stop.
-inline WordSequences read_word_sequences(std::span<const std::filesystem::path> files, ThreadPool& pool, const SequenceOptions& options = {},
+inline WordSequences read_word_sequences(std::span<const std::filesystem::path> files, ThreadPool& pool, const WordSequenceOptions& options = {},
                                          const WordSplitting& splitting = white_space_splitting(), const ProgressCallback& progress = {}) {
     for (const auto& file : files)
         if (std::error_code ignored; std::filesystem::exists(file, ignored) && !std::filesystem::is_regular_file(file, ignored))
