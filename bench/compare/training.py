@@ -36,7 +36,7 @@ def lines_of(path):
 def gigabpe(path, size, threads):
     import gigabpe
     yield
-    _, merges = gigabpe.train_bpe([path], size, threads=threads)
+    _, merges = gigabpe.train_bpe([path], size, threads=threads, pretokenizer="bytelevel")
     yield merges
 
 

@@ -3,7 +3,7 @@
     python bench/compare/training_fuzz.py --morsel build/release/bin/morsel [--rounds 200] [--seed N] [--files TEXT_FILE...]
 
 Every round makes a corpus (few letters or many, ties, runs, long words, CJK, emoji, white space; or pieces of the files), draws options, trains
-with both, and compares tokens, ids and merges; then both load morsel's tokenizer.json and encode the corpus and other text, and
+with both, and compares tokens, ids and merges (a quarter of the rounds: WordPiece, which only morsel trains); then both load morsel's tokenizer.json and encode the corpus and other text, and
 the ids are compared. What differs is printed with its seed, which makes the round again. Needs `tokenizers`.
 Options by which the reference is random (limit_alphabet at ties, prefix and suffix) are left out.
 """
@@ -41,7 +41,35 @@ def corpus(rng, files):
     return "".join(rng.choice(words) + rng.choice([" ", " ", " ", "\n", "", "\r\n"]) for _ in range(rng.randint(1, 400)))
 
 
+def ids_of(command, path, lines):
+    encode = subprocess.run([command, "encode", "--input", "jsonl", "--tokenizer", str(path), "--format", "ids"], input="".join(json.dumps(t) + "\n" for t in lines), capture_output=True, text=True)
+    return [[int(i) for i in shown.replace(",", " ").strip("[]").split()] for shown in encode.stdout.split("\n")] if encode.returncode == 0 else encode.stderr
+
+
+def wordpiece(rng, command, files, directory):
+    """What morsel learned is read by the reference and encodes the same there."""
+    text = corpus(rng, files)
+    (directory / "corpus.txt").write_bytes(text.encode())
+    split, normalizer, objective = rng.choice(["bert", "whitespace", "whitespace-split"]), rng.choice(["none", "bert", "bert-uncased", "nfkc"]), rng.choice(["ratio", "log_likelihood", "count"])
+    what = {"wordpiece": objective, "split": split, "normalizer": normalizer, "size": len(text)}
+    run = subprocess.run([command, "train", "wordpiece", "--quiet", "--files", str(directory / "corpus.txt"), "--output", str(directory), "--pre-tokenizer", split, "--normalizer", normalizer,
+                          "--objective", objective, "--vocab-size", str(rng.choice([50, 300, 2000])), "--min-frequency", str(rng.choice([0, 2, 5]))], capture_output=True, text=True)
+    if run.returncode != 0:
+        return None if "no words" in run.stderr else f"{what}: {run.stderr}"
+    loaded = Tokenizer.from_file(str(directory / "tokenizer.json"))
+    lines = [t for t in [text[:3000], text[-500:]] + [corpus(rng, files)[:500] for _ in range(3)] if t]
+    ours = ids_of(command, directory, lines)
+    if isinstance(ours, str):
+        return f"{what}: {ours}"
+    for line, ids in zip(lines, ours):
+        if loaded.encode(line).ids != ids:
+            return f"{what}: ids differ on {line[:80]!r}"
+    return None
+
+
 def one(rng, command, files, directory):
+    if rng.random() < 0.25:
+        return wordpiece(rng, command, files, directory)
     text = corpus(rng, files)
     split, normalizer = rng.choice(list(SPLITS)), rng.choice(list(NORMALIZERS) + ["none"] * 4)
     options = {"vocab_size": rng.choice([30, 80, 300, 1000, 5000]), "min_frequency": rng.choice([0, 0, 0, 2, 5])}
@@ -86,12 +114,11 @@ def one(rng, command, files, directory):
 
     loaded = Tokenizer.from_file(str(directory / "tokenizer.json"))
     lines = [t for t in [text[:3000], text[-500:]] + [corpus(rng, files)[:500] for _ in range(3)] if t]
-    encode = subprocess.run([command, "encode", "--input", "jsonl", "--tokenizer", str(directory), "--format", "ids"], input="".join(json.dumps(t) + "\n" for t in lines), capture_output=True, text=True)
-    if encode.returncode != 0:
-        return f"{what}: {encode.stderr}"
-    for line, shown in zip(lines, encode.stdout.split("\n")):
-        ids = loaded.encode(line).ids
-        if [int(i) for i in shown.replace(",", " ").strip("[]").split()] != ids:
+    ours = ids_of(command, directory, lines)
+    if isinstance(ours, str):
+        return f"{what}: {ours}"
+    for line, ids in zip(lines, ours):
+        if loaded.encode(line).ids != ids:
             return f"{what}: ids differ on {line[:80]!r}"
         if reference.encode(line).ids != ids:
             return f"{what}: the reference's own tokenizer encodes differently {line[:80]!r}"

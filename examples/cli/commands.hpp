@@ -10,6 +10,8 @@ Command compare_command();
 Command trace_command();
 Command generate_command();
 Command chat_command();
+Command embed_command();
+Command search_command();
 Command forward_command();
 Command inspect_command();
 Command train_command();

@@ -32,8 +32,8 @@ void print_overview(std::FILE* out, std::span<const cli::Command> commands) {
 
 int main(int argc, char** argv) {
     const std::vector<cli::Command> commands = {cli::encode_command(),   cli::decode_command(), cli::compare_command(), cli::trace_command(),
-                                                cli::generate_command(), cli::chat_command(),   cli::forward_command(), cli::inspect_command(),
-                                                cli::train_command()};
+                                                cli::generate_command(), cli::chat_command(),   cli::embed_command(),   cli::search_command(),
+                                                cli::forward_command(),  cli::inspect_command(), cli::train_command()};
     const std::vector<std::string_view> words(argv + 1, argv + argc);
     if (words.empty() || words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
         print_overview(words.empty() ? stderr : stdout, commands);

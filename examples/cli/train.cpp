@@ -1,4 +1,4 @@
-// morsel train: files of text to a tokenizer, or to a table of word counts that tokenizers are trained from later.
+// morsel train: files of text to a tokenizer, to a table of word counts that tokenizers are trained from later, or to word vectors.
 #include <csignal>
 #include <cstdio>
 #include <morsel/core/file_replacement.hpp>
@@ -14,11 +14,13 @@
 
 #include "commands.hpp"
 #include "load_tokenizer.hpp"
+#include "train_word2vec.hpp"
 
 namespace {
 
 using namespace morsel;
 
+constexpr std::size_t default_vocab_size = 30000;
 volatile std::sig_atomic_t interrupted = 0;
 
 PreTokenizer by_pattern(SplitScanner scanner) {
@@ -44,6 +46,13 @@ std::optional<Normalizer> normalizer_named(const std::string& name) {
     if (name == "nfc") return Normalizer{{UnicodeNormalizer{unicode::NormalForm::nfc}}};
     if (name == "nfkc") return Normalizer{{UnicodeNormalizer{unicode::NormalForm::nfkc}}};
     return std::nullopt;  // none
+}
+
+WordSplitting splitting_named(const cli::Arguments& arguments, const char* otherwise) {
+    return {normalizer_named(arguments.choice("--normalizer", {"none", "bert", "bert-uncased", "lowercase", "nfc", "nfkc"})),
+            pre_tokenizer_named(arguments.has("--pre-tokenizer")
+                ? arguments.choice("--pre-tokenizer", {"byte-level", "llama3", "qwen2", "o200k", "bert", "whitespace", "whitespace-split", "metaspace", "none"})
+                : otherwise)};
 }
 
 // One line on stderr for each phase, rewritten now and then: how far, how fast, how long still. Ctrl-C stops at the next call.
@@ -87,11 +96,7 @@ Counted count(const cli::Arguments& arguments, bool bpe, ThreadPool& pool, const
         const TokenizerParts parts = cli::load_tokenizer(arguments.text(arguments.has("--like") ? "--like" : "--start")).parts();
         options.splitting = {parts.normalizer, parts.pre_tokenizer};
     } else {
-        const char* const otherwise = bpe ? "byte-level" : "bert";
-        options.splitting.pre_tokenizer = pre_tokenizer_named(arguments.has("--pre-tokenizer")
-            ? arguments.choice("--pre-tokenizer", {"byte-level", "llama3", "qwen2", "o200k", "bert", "whitespace", "whitespace-split", "metaspace", "none"})
-            : otherwise);
-        options.splitting.normalizer = normalizer_named(arguments.choice("--normalizer", {"none", "bert", "bert-uncased", "lowercase", "nfc", "nfkc"}));
+        options.splitting = splitting_named(arguments, bpe ? "byte-level" : "bert");
     }
     options.memory = arguments.number<std::size_t>("--memory").value_or(0) << 20;
     files = files_of(arguments.texts("--files"));
@@ -114,6 +119,8 @@ void save(const TokenizerParts& parts, const cli::Arguments& arguments) {
         else if (format == "tiktoken") save_tiktoken(parts, directory / "tokenizer.tiktoken");
         else older();
     }
+    const std::size_t wanted = arguments.number<std::size_t>("--vocab-size").value_or(default_vocab_size), tokens = vocabulary_of(parts.model).size();
+    if (tokens > wanted) std::fprintf(stderr, "morsel: --vocab-size %zu is less than special tokens and characters: the vocabulary has %zu tokens (--limit-alphabet makes it smaller)\n", wanted, tokens);
     if (arguments.has("--formats")) return;
     try {
         older();
@@ -152,7 +159,8 @@ void report(const cli::Arguments& arguments, const TokenizerParts& parts, const 
 
 int run(const cli::Arguments& arguments) {
     const std::string algorithm = arguments.positional().front();
-    if (algorithm != "bpe" && algorithm != "wordpiece" && algorithm != "counts") throw cli::UsageError("cannot train '" + algorithm + "': bpe, wordpiece or counts");
+    const bool vectors = algorithm == "word2vec";
+    if (algorithm != "bpe" && algorithm != "wordpiece" && algorithm != "counts" && !vectors) throw cli::UsageError("cannot train '" + algorithm + "': bpe, wordpiece, counts or word2vec");
     const bool bpe = algorithm == "bpe";
     const std::string objective = arguments.choice("--objective", {"log_likelihood", "ratio", "count"});
     if (algorithm != "wordpiece" && (arguments.has("--objective") || arguments.has("--min-word-count"))) throw cli::UsageError("--objective and --min-word-count are for wordpiece");
@@ -162,6 +170,7 @@ int run(const cli::Arguments& arguments) {
     const bool quiet = arguments.has("--quiet");
     const ProgressCallback progress = progress_on_stderr(quiet);
     const char* const new_line = quiet ? "" : "\n";
+    if (vectors) return cli::train_word2vec(arguments, splitting_named(arguments, "whitespace-split"), progress);
     ThreadPool pool(arguments.number<unsigned>("--threads").value_or(0));
     Counted counted = count(arguments, algorithm != "wordpiece", pool, progress);
     if (algorithm == "counts") {
@@ -171,7 +180,7 @@ int run(const cli::Arguments& arguments) {
     WordCounts counts = counted.words.take();
     const bool keep = arguments.has("--report") || arguments.has("--held-out") || arguments.has("--pictures");
     const std::size_t words = counts.size();
-    const std::size_t vocab_size = arguments.number<std::size_t>("--vocab-size").value_or(30000);
+    const std::size_t vocab_size = arguments.number<std::size_t>("--vocab-size").value_or(default_vocab_size);
     if (bpe) {
         LearnedBpe start;
         std::vector<std::string> special_tokens = arguments.texts("--special-tokens");
@@ -222,13 +231,13 @@ int run(const cli::Arguments& arguments) {
 
 cli::Command cli::train_command() {
     return {"train",
-            "Files of text to a tokenizer (bpe, wordpiece), or to a table of word counts (counts) that tokenizers are trained from later.",
-            "bpe|wordpiece|counts",
+            "Files of text to a tokenizer (bpe, wordpiece), to a table of word counts (counts) that tokenizers are trained from later, or to word vectors (word2vec).",
+            "bpe|wordpiece|counts|word2vec",
             {{"--files", "F…", "text, UTF-8; words do not cross lines; patterns like 'corpus/*.txt'; - is stdin"},
              {"--counts", "C…", "tables of word counts instead; they are added up"},
-             {"--output", "PATH", "directory to write to; of counts, the file", true},
+             {"--output", "PATH", "directory to write to; of counts, the file; of word2vec NAME.bin, NAME.safetensors, else text", true},
              {"--formats", "T…", "tokenizer.json, vocab (vocab.json and merges.txt, or vocab.txt), tiktoken"},
-             {"--vocab-size", "N", "tokens at most (30000)"},
+             {"--vocab-size", "N", "tokens at most (30000); word2vec: words at most (all)"},
              {"--min-frequency", "N", "least occurrences of a pair (0)"},
              {"--special-tokens", "T…", "first ids; wordpiece: [PAD] [UNK] [CLS] [SEP] [MASK]"},
              {"--limit-alphabet", "N", "characters at most, the most frequent"},
@@ -239,13 +248,23 @@ cli::Command cli::train_command() {
              {"--start", "PATH", "go on from this tokenizer's vocabulary: its ids stay (bpe)"},
              {"--objective", "O", "wordpiece: log_likelihood (default), ratio, count"},
              {"--min-word-count", "N", "wordpiece: leave out words that occur less often"},
-             {"--pre-tokenizer", "P", "byte-level (bpe), bert (wordpiece), llama3, qwen2, o200k, whitespace, whitespace-split, metaspace, none"},
+             {"--pre-tokenizer", "P", "byte-level (bpe), bert (wordpiece), whitespace-split (word2vec), llama3, qwen2, o200k, whitespace, metaspace, none"},
              {"--normalizer", "N", "none, bert, bert-uncased, lowercase, nfc, nfkc"},
              {"--like", "PATH", "split text as this tokenizer does"},
              {"--memory", "MIB", "of tables while counting; beyond it they go to temporary files"},
              {"--report", "", "bytes a token, unused tokens, …, on the text trained on"},
              {"--held-out", "F…", "report on this text, too"},
-             {"--pictures", "DIR", "growth.svg, coverage.svg"},
+             {"--pictures", "DIR", "growth.svg, coverage.svg; word2vec: words.svg"},
+             {"--skip-gram", "", "word2vec: each neighbour by itself predicts the word, in place of all together"},
+             {"--dimension", "N", "word2vec: values of a vector (100)"},
+             {"--window", "N", "word2vec: words on either side at most (5)"},
+             {"--negative", "N", "word2vec: random words for each true one (5)"},
+             {"--hierarchical-softmax", "", "word2vec: a tree in place of negative samples; both with --negative"},
+             {"--min-count", "N", "word2vec: leave out words that occur less often (5)"},
+             {"--sample", "X", "word2vec: share of the corpus above which words are thinned out (0.001)"},
+             {"--alpha", "X", "word2vec: learning rate at the beginning (0.025)"},
+             {"--epochs", "N", "word2vec: times through the corpus (5)"},
+             {"--seed", "N", "word2vec: with one thread the same seed gives the same vectors (1)"},
              {"--threads", "N", "default: all processors"},
              {"--quiet", "", "no progress"}},
             run};

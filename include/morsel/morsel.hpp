@@ -11,8 +11,16 @@
 #include "morsel/formats/open_weights.hpp"  // files to tensors
 #include "morsel/ops/cpu.hpp"               // the CPU device
 #include "morsel/models/llama.hpp"          // ids to logits
-#include "morsel/pipeline/load_encoder.hpp"  // ids to hidden states: BERT, RoBERTa, DistilBERT
+#include "morsel/models/word_vectors_io.hpp"  // vectors of words
+#include "morsel/training/word2vec.hpp"
+#include "morsel/pipeline/load_encoder.hpp"  // ids to hidden states
 #include "morsel/generation/generate.hpp"   // logits to ids
 #include "morsel/chat/chat_template.hpp"    // messages to a prompt
 #include "morsel/pipeline/text_generator.hpp"  // all of it, from a model directory
+#include "morsel/pipeline/attention_map.hpp"
+#include "morsel/pipeline/contextual_embedder.hpp"
+#include "morsel/pipeline/fill_mask.hpp"
+#include "morsel/pipeline/text_embedder.hpp"
+#include "morsel/pipeline/span_vectors.hpp"
+#include "morsel/search/vector_index.hpp"   // the nearest of many vectors
 #include "morsel/visual.hpp"                // pictures of tokens

@@ -5,7 +5,9 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <string>
+#include <vector>
 
 #include "morsel/core/mapped_file.hpp"
 #include "morsel/formats/json.hpp"
@@ -214,6 +216,94 @@ TEST_CASE("inspect lists tensors") {
     CHECK(run("inspect " + model).out.find("tokenizer: BPE, 380 tokens, 3 of them added, bos <|im_start|>, eos <|im_end|>, with a chat template") != std::string::npos);
 }
 
+TEST_CASE("train counts once for several vocabularies, goes on from one, and reports") {
+    const auto corpus = scratch("counted.txt"), other = scratch("counted2.txt"), table = scratch("words"), second = scratch("words2"), whole = scratch("whole"), part = scratch("part"), rest = scratch("rest");
+    {
+        std::ofstream one(corpus), two(other);
+        for (int i = 0; i < 300; ++i) one << "the lower the newest, the wider the lowest " << i << "\n", two << "hug pug pun bun hugs " << i % 7 << "\n";
+    }
+    const std::string common = " --quiet --special-tokens '<|endoftext|>' --all-bytes --vocab-size ";
+    CHECK(run("train bpe --files " + quoted(corpus) + " " + quoted(other) + common + "340 --output " + quoted(whole) + " --formats tokenizer.json vocab tiktoken").status == 0);
+    CHECK(run("train counts --quiet --memory 1 --files " + quoted(corpus) + " --output " + quoted(table)).status == 0);
+    CHECK(run("train counts --quiet --files - --output " + quoted(second), read_file(other)).status == 0);
+    const std::string counts = "train bpe --counts " + quoted(table) + " " + quoted(second) + common;
+    CHECK(run(counts + "300 --output " + quoted(part)).status == 0);
+    CHECK(run(counts + "340 --output " + quoted(rest)).status == 0);
+    CHECK(read_file(rest / "tokenizer.json") == read_file(whole / "tokenizer.json"));
+    CHECK(run(counts + "340 --start " + quoted(part) + " --output " + quoted(rest)).status == 0);
+    CHECK(read_file(rest / "tokenizer.json") == read_file(whole / "tokenizer.json"));
+    CHECK(std::filesystem::exists(whole / "tokenizer.tiktoken"));
+    CHECK(std::filesystem::exists(whole / "merges.txt"));
+
+    const Outcome reported = run(counts + "300 --report --held-out " + quoted(corpus) + " --pictures " + quoted(part) + " --output " + quoted(part));
+    CHECK(reported.status == 0);
+    CHECK(reported.err.find("held out: ") != std::string::npos);
+    CHECK(read_file(part / "growth.svg").starts_with("<svg"));
+    CHECK(read_file(part / "coverage.svg").find("text held out") != std::string::npos);
+
+    CHECK(run("train counts --quiet --normalizer nfc --files " + quoted(other) + " --output " + quoted(second)).status == 0);
+    const Outcome mixed = run(counts + "300 --output " + quoted(part));
+    CHECK(mixed.status == 1);
+    CHECK(mixed.err.find("cannot be merged") != std::string::npos);
+    std::ofstream(second, std::ios::binary) << "no table";
+    CHECK(run(counts + "300 --output " + quoted(part)).err.find(second.string()) != std::string::npos);
+    CHECK(run(counts + "300 --like " + quoted(whole) + " --output " + quoted(part)).status == 2);
+    CHECK(run("train bpe --output " + quoted(part)).status == 2);
+    CHECK(run("train bpe --files " + quoted(corpus) + " --formats gguf --output " + quoted(part)).status == 2);
+    CHECK(run("train bpe --quiet --pre-tokenizer none --files " + quoted(corpus) + " --output " + quoted(part)).err.find("tokenizer.json only") != std::string::npos);
+    CHECK(run("train bpe --quiet --vocab-size 3 --files " + quoted(corpus) + " --output " + quoted(part)).err.find("--vocab-size 3 is less") != std::string::npos);
+    CHECK(run("train bpe --quiet --pre-tokenizer none --formats vocab --files " + quoted(corpus) + " --output " + quoted(part)).status == 1);
+    for (const auto& path : {corpus, other, table, second, whole, part, rest}) std::filesystem::remove_all(path);
+}
+
+TEST_CASE("embed gives a vector a line, search ranks lines") {
+    const auto sentence = [](const char* name) { return quoted(test_data() / "sentence" / name); };
+    std::string input;
+    const Json texts = parse_json_file(test_data() / "sentence/texts.json");
+    for (const Json& text : texts) input += text.get<std::string>() + "\n";
+    const auto expected = elements<float>(SafetensorsFile(test_data() / "sentence/dense/expected.safetensors").at("query"));
+    const Outcome json = run("embed --prompt-name query --model " + sentence("dense"), input);
+    REQUIRE(json.status == 0);
+    std::vector<float> values;
+    for (std::istringstream lines(json.out); std::getline(lines, input);)
+        for (const Json& value : parse_json(input)) values.push_back(value.get<float>());
+    CHECK(largest_difference(values, expected) < 3e-6);
+    const Outcome npy = run("embed --format npy --normalize --pooling max --model " + sentence("poolings"), "moon\nriver\n");
+    CHECK(npy.out.size() == 128 + 2 * 16 * 4);
+    CHECK(npy.out.substr(0, 6) == "\x93NUMPY");
+    CHECK(npy.out.find("'descr': '<f4', 'fortran_order': False, 'shape': (2, 16)") == 11);
+    const Outcome tokens = run("embed --pooling none --model " + sentence("encoder"), "the moon\n");
+    const Json one = parse_json(tokens.out);
+    CHECK(one.at("tokens").dump() == R"(["[CLS]","the","moon","[SEP]"])");
+    CHECK(one.at("offsets").dump() == "[[0,0],[0,3],[4,8],[0,0]]");
+    CHECK(one.at("vectors")[3].size() == 16);
+    CHECK(run("embed --model " + sentence("dense"), "").out.empty());
+    CHECK(run("embed --model " + sentence("dense") + " --pooling middle", "a\n").status == 2);
+    CHECK(run("embed --model " + sentence("nothing"), "a\n").status == 1);
+    CHECK(run("embed --model " + sentence("dense") + " --prompt-name x", "a\n").err.find("document, query") != std::string::npos);
+
+    const auto corpus = scratch("lines.txt"), index = scratch("index");
+    std::filesystem::remove(index);
+    std::ofstream(corpus) << "the cat sat\n\n  \na dog ran to the river\nrain and light";
+    const std::string search = "search --model " + sentence("static") + " --files " + quoted(corpus);
+    CHECK(run(search + " --query 'the cat sat' --top-k 1").out == "1.0000  " + corpus.string() + ":1  the cat sat\n");
+    const Outcome two = run(search + " --format json --index " + quoted(index), "rain light and\na dog to the river ran\n");
+    CHECK(std::filesystem::file_size(index) == 64 + 3 * 6 * 4);
+    std::vector<Json> answers;
+    for (std::istringstream lines(two.out); std::getline(lines, input);) answers.push_back(parse_json(input));
+    REQUIRE(answers.size() == 2);
+    CHECK(answers[0].at("hits")[0].at("line") == 5);
+    CHECK(answers[1].at("query") == "a dog to the river ran");
+    CHECK(answers[1].at("hits")[0].at("text") == "a dog ran to the river");
+    CHECK(answers[1].at("hits").size() == 3);
+    CHECK(run(search + " --format json --index " + quoted(index), "rain light and\na dog to the river ran\n").out == two.out);
+    CHECK(run(search + " --query moon --storage i8 --index " + quoted(index)).err.find("made anew") != std::string::npos);
+    CHECK(run(search + " --query moon --index " + quoted(corpus)).err.find("not a vector index") != std::string::npos);
+    CHECK(read_file(corpus).starts_with("the cat"));
+    CHECK(run("search --model " + sentence("static") + " --query a --files /does/not/exist").status == 1);
+    for (const auto& path : {corpus, index}) std::filesystem::remove(path);
+}
+
 TEST_CASE("train learns a vocabulary that encode then uses, the same at any number of threads") {
     const auto corpus = scratch("corpus.txt"), one = scratch("bpe1"), three = scratch("bpe3"), pieces = scratch("wordpiece");
     {
@@ -241,4 +331,31 @@ TEST_CASE("train learns a vocabulary that encode then uses, the same at any numb
     CHECK(run("train unigram --files x --output y").status == 2);
     CHECK(run("train bpe --files /does/not/exist --output " + quoted(one)).err.find("/does/not/exist") != std::string::npos);
     for (const auto& path : {corpus, one, three, pieces}) std::filesystem::remove_all(path);
+}
+
+TEST_CASE("train word2vec writes the format that the output's name asks for, and the same vectors in each") {
+    const auto corpus = scratch("sentences.txt"), text = scratch("vectors.txt"), binary = scratch("vectors.bin"), tensors = scratch("vectors.safetensors"), pictures = scratch("pictures");
+    {
+        std::ofstream out(corpus);
+        for (int i = 0; i < 300; ++i) out << "The cat and the dog number " << i % 7 << " sleep\n";
+    }
+    const std::string train = "train word2vec --threads 1 --quiet --dimension 12 --epochs 2 --normalizer lowercase --files " + quoted(corpus) + " --output ";
+    CHECK(run(train + quoted(text)).status == 0);
+    CHECK(run(train + quoted(binary)).status == 0);
+    CHECK(run(train + quoted(tensors) + " --pictures " + quoted(pictures)).status == 0);
+    const std::string written = read_file(text), same = read_file(binary);
+    CHECK(written.starts_with("13 12\nthe "));
+    CHECK(same.starts_with("13 12\nthe "));
+    CHECK(lines(written) == 14);
+    const SafetensorsFile file(tensors);
+    CHECK(file.at("vectors").shape == std::vector<std::uint64_t>{13, 12});
+    CHECK(std::equal(file.at("vectors").bytes.begin(), file.at("vectors").bytes.begin() + 48, reinterpret_cast<const std::byte*>(same.data()) + 10));  // of the first word
+    CHECK(read_file(pictures / "words.svg").find("<title>cat</title>") != std::string::npos);
+    const Outcome other = run(train + quoted(text) + " --skip-gram --hierarchical-softmax --negative 3 --window 2 --sample 0 --seed 5 --min-count 50 --vocab-size 9");
+    CHECK(other.status == 0);
+    CHECK(read_file(text).starts_with("6 12\nthe "));
+    CHECK(run(train + quoted(text) + " --min-count 5000").err.find("no words to train on") != std::string::npos);
+    CHECK(run(train + quoted(text) + " --alpha 0").status == 1);
+    CHECK(run("train word2vec --output " + quoted(text)).status == 2);
+    for (const auto& path : {corpus, text, binary, tensors, pictures}) std::filesystem::remove_all(path);
 }

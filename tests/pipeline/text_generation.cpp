@@ -1,5 +1,7 @@
 // A whole model directory through TextGenerator: what transformers' generate() gives, the chat template, sampling that depends on
 // the seed alone, stop strings, cancelling, and bad options. The fixture and its expectations: tests/reference/tiny_llm.py.
+#include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -136,6 +138,29 @@ TEST_CASE("bad options and prompts are refused before any work") {
     CHECK(last.stop_reason == StopReason::length);
     CHECK(last.prompt_ids.size() + last.ids.size() == 256);
     CHECK(lm.generate("A token", {.max_new_tokens = 0}).ids.empty());
+}
+
+TEST_CASE("GPT-2 generates through the same pipeline") {
+    const std::filesystem::path source = test_data() / "checkpoints/gpt2-tiny", directory = std::filesystem::temp_directory_path() / "morsel_gpt2";
+    std::filesystem::create_directories(directory);
+    for (const char* file : {"config.json", "generation_config.json", "model.safetensors"})
+        std::filesystem::copy_file(source / file, directory / file, std::filesystem::copy_options::overwrite_existing);
+    std::ofstream vocabulary(directory / "vocab.txt");  // any tokenizer with as many tokens as the model
+    vocabulary << "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n";
+    for (int i = 5; i < 150; ++i) vocabulary << "word" << i << "\n";
+    vocabulary.close();
+    Generator lm = Generator::from_pretrained(directory);
+    std::size_t runs = 0;
+    const Json generate = parse_json_file(source / "generate.json");
+    for (const Json& one : generate.at("runs")) {
+        const GeneratedText result = lm.generate_from_ids(one.at("prompt_ids").get<std::vector<TokenId>>(), {.max_new_tokens = one.at("max_new_tokens").get<std::int64_t>()});
+        CHECK(result.ids == one.at("greedy_ids").get<std::vector<TokenId>>());
+        ++runs;
+    }
+    CHECK(runs == 2);
+    const std::vector<TokenId> too_long(97, 5);
+    CHECK_THROWS_AS(lm.generate_from_ids(too_long), Error);
+    std::filesystem::remove_all(directory);
 }
 
 #if __has_include("morsel/cuda.cuh")  // on the emulated GPU of tests/simt

@@ -1,4 +1,5 @@
-"""Makes tests/data/training/bpe.json: vocabularies and merges that Hugging Face tokenizers learns from small corpora.
+"""Makes tests/data/training/bpe.json: vocabularies and merges that Hugging Face tokenizers learns from small corpora, and how
+it then encodes.
 
     python tests/reference/trained_bpe.py        (needs `tokenizers` 0.23)
 """
@@ -6,7 +7,7 @@ import json
 import pathlib
 import random
 
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 WHITESPACE = {"type": "WhitespaceSplit"}
 BYTES = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
@@ -44,6 +45,7 @@ CASES = {
     "prose, tokens of two": (PROSE, BERT, {"max_token_length": 1, "vocab_size": 300}),
     "a special token that merges reach": (PROSE, WHITESPACE, {"special_tokens": ["was", "t", "the", "of"], "vocab_size": 120}),
     "code": (CODE, BYTES, {"vocab_size": 160}),
+    "code, all bytes": (CODE, BYTES, {"vocab_size": 330, "initial_alphabet": "bytes", "special_tokens": ["<|endoftext|>"]}),
     "CJK, characters": (CJK, WHITESPACE, {"vocab_size": 120}),
     "CJK, bytes": (CJK, BYTES, {"vocab_size": 200}),
     "emoji, characters": (EMOJI, WHITESPACE, {"vocab_size": 80}),
@@ -74,14 +76,23 @@ def train(texts, pre_tokenizer, options):
         options["initial_alphabet"] = pre_tokenizers.ByteLevel.alphabet() if initial == "bytes" else list(initial)
     tokenizer.train_from_iterator(texts, trainers.BpeTrainer(show_progress=False, **options))
     model = json.loads(tokenizer.to_str())["model"]
-    return [token for token, _ in sorted(model["vocab"].items(), key=lambda item: item[1])], model["merges"]
+    probes = [text[:400] for text in texts[:4]] + [" ".join(texts)[300:0:-1]]  # characters that were seen, in words that were and were not
+    return {"tokens": [token for token, _ in sorted(model["vocab"].items(), key=lambda item: item[1])], "merges": model["merges"],
+            "probes": [{"text": text, "ids": tokenizer.encode(text).ids, "decoded": decoded(tokenizer, text)} for text in probes]}
+
+
+def decoded(tokenizer, text):
+    """By the decoder that belongs to the pre-tokenizer, which the trainer does not set."""
+    if not isinstance(tokenizer.pre_tokenizer, pre_tokenizers.ByteLevel):
+        return None
+    tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer.decode(tokenizer.encode(text).ids)
 
 
 def main():
     out = []
     for name, (texts, pre_tokenizer, options) in CASES.items():
-        tokens, merges = train(texts, pre_tokenizer, options)
-        out.append({"name": name, "texts": texts, "pre_tokenizer": pre_tokenizer, "options": options, "tokens": tokens, "merges": merges})
+        out.append({"name": name, "texts": texts, "pre_tokenizer": pre_tokenizer, "options": options, **train(texts, pre_tokenizer, options)})
     path = pathlib.Path(__file__).parent.parent / "data" / "training" / "bpe.json"
     path.write_text("[\n" + ",\n".join(json.dumps(case, ensure_ascii=False) for case in out) + "\n]\n")
 

@@ -121,8 +121,9 @@ TEST_CASE("an index saved and loaded gives the same hits") {
         writer.add(std::span(vectors).subspan(24 * 30));
         CHECK_THROWS_AS(writer.add(std::vector<float>(23)), Error);
         CHECK((storage != VectorStorage::f32 || !std::filesystem::exists(path)));  // not before it is whole
-        writer.commit();
+        writer.commit(77);
         const VectorIndex index(path);
+        CHECK(index.tag() == 77);
         CHECK(index.size() == 100);
         CHECK(index.dimensions() == 24);
         CHECK(index.storage() == storage);

@@ -1,12 +1,18 @@
 // The BPE trainer against Hugging Face tokenizers (tests/reference/trained_bpe.py) and against its own definition.
+#include <filesystem>
 #include <random>
 
 #include "morsel/core/mapped_file.hpp"
 #include "morsel/formats/json.hpp"
 #include "morsel/training/bpe_trainer.hpp"
 #include "morsel/training/bpe_trainer_plain.hpp"
+#include "morsel/tokenizer/saving/save_tiktoken.hpp"
+#include "morsel/tokenizer/saving/save_tokenizer.hpp"
 #include "morsel/training/count_words.hpp"
+#include "morsel/training/trained_tokenizer.hpp"
+#include "morsel/training/vocabulary_report.hpp"
 #include "support/catch.hpp"
+#include "support/load_tokenizer.hpp"
 
 using namespace morsel;
 
@@ -58,6 +64,70 @@ TEST_CASE("tokens and merges are those of Hugging Face tokenizers") {
         CHECK(learned.tokens == test["tokens"].get<std::vector<std::string>>());
         CHECK(texts_of(learned) == test["merges"].get<std::vector<std::vector<std::string>>>());
     }
+}
+
+TEST_CASE("a trained tokenizer, saved and loaded, encodes as the one that Hugging Face trained") {
+    const auto directory = std::filesystem::temp_directory_path() / ("morsel_trained_" + std::to_string(std::random_device{}()));
+    std::filesystem::create_directories(directory);
+    int probes = 0, older = 0, ranks = 0;
+    const Json cases = parse_json(read_file(std::string(MORSEL_TEST_DATA) + "/training/bpe.json"), "bpe.json");
+    for (const Json& test : cases) {
+        INFO(test["name"].get<std::string>());
+        const auto texts = test["texts"].get<std::vector<std::string>>();
+        const BpeTrainerOptions options = options_of(test["options"]);
+        const WordSplitting splitting = splitting_of(test);
+        const TokenizerParts parts = bpe_tokenizer(train_bpe(count_texts(texts, splitting), options), splitting, options.special_tokens);
+        save_tokenizer(parts, directory);
+        const auto check = [&](const Tokenizer& tokenizer, bool decodes) {
+            for (const Json& probe : test["probes"]) {
+                const auto ids = probe["ids"].get<std::vector<TokenId>>();
+                CHECK(tokenizer.encode(probe["text"].get<std::string>()).ids == ids);
+                if (decodes && !probe["decoded"].is_null()) CHECK(tokenizer.decode(ids, {.skip_special_tokens = true}) == probe["decoded"].get<std::string>());
+                ++probes;
+            }
+        };
+        const Tokenizer saved = morsel_test::load_tokenizer(directory / "tokenizer.json");
+        check(saved, true);
+        CHECK(learned_bpe(saved.parts()).tokens == test["tokens"].get<std::vector<std::string>>());
+        CHECK(texts_of(learned_bpe(saved.parts())) == test["merges"].get<std::vector<std::vector<std::string>>>());
+        const bool bytes = !test["pre_tokenizer"].is_null() && test["pre_tokenizer"]["type"] == "ByteLevel" && !test["pre_tokenizer"]["add_prefix_space"].get<bool>();
+        if (bytes && options.special_tokens.empty()) {  // vocab.json and merges.txt are taken for GPT-2's
+            save_vocab_merges(parts, directory);
+            check(morsel_test::load_tokenizer(directory / "vocab.json"), true);
+            ++older;
+        }
+        if (bytes && !options.initial_alphabet.empty()) {
+            save_tiktoken(parts, directory / "x.tiktoken");
+            std::vector<std::pair<std::string, TokenId>> special;
+            for (const std::string& token : options.special_tokens) special.emplace_back(token, *saved.token_to_id(token));
+            check(morsel_test::load_tokenizer(directory / "x.tiktoken", {.tiktoken = {.pattern = std::string(split::known[0].regex), .special_tokens = special}}), true);
+            ++ranks;
+        } else if (options.initial_alphabet.empty()) {
+            CHECK_THROWS_AS(save_tiktoken(parts, directory / "y.tiktoken"), Error);
+        }
+    }
+    CHECK(probes > 80);
+    CHECK(older > 2);
+    CHECK(ranks > 0);
+    CHECK_FALSE(std::filesystem::exists(directory / "y.tiktoken"));
+    std::filesystem::remove_all(directory);
+}
+
+TEST_CASE("a report counts what a vocabulary does to a text") {
+    WordCounts counts;
+    counts.add("abab", 3), counts.add("ab", 2), counts.add("c", 5);
+    const LearnedBpe learned = train_bpe(counts, {.vocab_size = 5});  // a b c, then ab (8 times), abab (3)
+    REQUIRE(learned.tokens.size() == 5);
+    const VocabularyReport report = vocabulary_report(bpe_model(learned), counts);
+    CHECK(report.words == 10);
+    CHECK(report.bytes == 3 * 4 + 2 * 2 + 5);
+    CHECK(report.tokens == 3 + 2 + 5);
+    CHECK(report.uses == std::vector<std::uint64_t>{0, 0, 5, 2, 3});
+    CHECK(report.rarer_than(1) == 2);
+    CHECK(report.rarer_than(4) == 4);
+    CHECK(report.bytes_per_token() == 2.1);
+    CHECK(growth_curve(learned, 21) == Curve{{3, 1}, {4, 21.0 / 13}, {5, 2.1}});
+    CHECK(coverage_curve(report) == Curve{{0, 0}, {1, 50}, {2, 80}, {3, 100}, {4, 100}, {5, 100}});
 }
 
 TEST_CASE("the incremental trainer equals recounting after every merge") {

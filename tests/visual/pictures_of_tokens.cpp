@@ -1,4 +1,5 @@
 // Pictures show the whole text once, name the tokens, and let no text out of its place: no escape sequence, no tag, no hidden character.
+#include <limits>
 #include <random>
 #include <string>
 #include <vector>
@@ -157,6 +158,29 @@ TEST_CASE("the bars of a chart are in proportion, and labels are text") {
     CHECK(svg_bar_chart({}).ends_with("</svg>\n"));
 }
 
+TEST_CASE("the lines of a chart join their points, in proportion, and break where there is none") {
+    const double nan = std::numeric_limits<double>::quiet_NaN();
+    const std::vector<ChartLine> lines = {{"a < b", {{0, 0}, {50, 10}, {100, 5}}}, {"", {{0, 5}, {25, nan}, {50, 5}, {100, std::numeric_limits<double>::infinity()}, {75, 5}, {100, 5}}}};
+    const std::string svg = svg_line_chart(lines, {.title = "t & u", .x_label = "x", .y_label = "y"});
+    CHECK(svg.find("d=\"M70.0 350.0L345.0 44.0L620.0 197.0\"") != svg.npos);           // 550 × 306 pixels from (70, 350)
+    CHECK(svg.find("d=\"M70.0 197.0M345.0 197.0M482.5 197.0L620.0 197.0\"") != svg.npos);  // alone, alone, joined
+    CHECK(svg.find("a &lt; b") != svg.npos);
+    CHECK(svg.find("t &amp; u") != svg.npos);
+    CHECK(svg.find("nan") == svg.npos);
+    CHECK(svg.find("inf") == svg.npos);
+    CHECK(count(svg, "<") == count(svg, ">"));
+    const std::vector<ChartLine> powers = {{"", {{1, 1}, {10, 2}, {0, 3}, {1000, 4}}}};
+    const std::string logarithmic = svg_line_chart(powers, {.logarithmic_x = true});
+    CHECK(logarithmic.find("d=\"M70.0 350.0L253.3 248.0M620.0 44.0\"") != logarithmic.npos);  // 10 is a third of the way to 1000
+    CHECK(logarithmic.find(">1000<") != logarithmic.npos);
+    CHECK(svg_line_chart({}).ends_with("</svg>\n"));
+    const std::vector<ChartLine> flat = {{"", {{3, 7}}}};
+    CHECK(svg_line_chart(flat).find("nan") == std::string::npos);
+    CHECK(detail::round_numbers(0, 10) == std::vector<double>{0, 2, 4, 6, 8, 10});
+    CHECK(detail::short_number(2.5) == "2.5");
+    CHECK(detail::short_number(30000) == "30000");
+}
+
 TEST_CASE("a real tokenizer's pieces joined are the text") {
     for (const char* name : {"byte_level.json", "wordpiece.json", "unigram.json", "byte_fallback.json"}) {
         const auto tokenizer = morsel_test::load_tokenizer(test_data() / "tokenizers" / name);
@@ -167,4 +191,25 @@ TEST_CASE("a real tokenizer's pieces joined are the text") {
             CHECK(joined == text);
         }
     }
+}
+
+TEST_CASE("a heat map has a square for every value and lets no label out of its place") {
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    const std::vector<std::string> rows = {"a<b>", "line\nbreak"}, columns = {"x", "\"y\"", std::string(50, 'z')};
+    const std::vector<float> values = {0, 0.5f, 1, nan, -1, 0.25f};
+    const std::string svg = svg_heat_map(values, rows, columns, {.title = "<t>", .row_title = "r", .column_title = "c", .write_values = true});
+    CHECK(count(svg, "<rect x=") == 6);
+    CHECK(count(svg, "<title>") == 6);
+    CHECK(count(svg, "a<b>") == 0);
+    CHECK(count(svg, "<t>") == 0);
+    CHECK(count(svg, "a&lt;b&gt;") == 4);  // its label and three tooltips
+    CHECK(count(svg, "fill=\"#ccc\"") == 1);
+    CHECK(count(svg, "rgb(247,251,255)") == 1);  // the smallest
+    CHECK(count(svg, "rgb(8,64,129)") == 1);     // the largest
+    CHECK(count(svg, "zzz…") == 1);
+    CHECK(count(svg, "<") == count(svg, ">"));
+    CHECK(svg.find("line\nbreak") == std::string::npos);
+    CHECK(count(svg_heat_map(values, rows, columns), "text-anchor=\"middle\"") == 0);
+    CHECK(svg_heat_map({}, {}, {}).ends_with("</svg>\n"));
+    CHECK(count(svg_heat_map(std::vector<float>{3, 3, 3, 3}, std::vector<std::string>{"a", "b"}, std::vector<std::string>{"a", "b"}), "rgb(247,251,255)") == 4);
 }

@@ -23,7 +23,7 @@ class WordVectors {
   public:
     WordVectors() = default;
     // vectors [words, dimension]; counts [words] or empty, occurrences in the corpus. Words are any bytes. Throws Error where sizes do not
-    // fit, a word is there twice or a value is not finite.
+    // fit, a word is there twice, a value is not finite or a vector is longer than 3e18.
     WordVectors(std::vector<std::string> words, std::vector<float> vectors, std::size_t dimension, std::vector<std::uint64_t> counts = {})
         : words_(std::move(words)), vectors_(std::move(vectors)), counts_(std::move(counts)), dimension_(dimension) {
         const auto mismatch = [&](const char* key, std::size_t found) {
@@ -39,7 +39,7 @@ class WordVectors {
             ids_.set(words_[i], static_cast<std::uint32_t>(i));
             double squares = 0;
             for (const float value : vector(i)) squares += double{value} * double{value};
-            if (!std::isfinite(squares)) throw Error("a value is not finite", {.key = "vector of '" + words_[i] + '\''});
+            if (!(squares < 1e37)) throw Error("a value is not finite, or too large to compare", {.key = "vector of '" + words_[i] + '\''});
             inverse_norms_.push_back(squares > 0 ? 1 / std::sqrt(squares) : 0);
         }
     }
@@ -117,12 +117,12 @@ inline std::vector<std::uint32_t> ids_of(const WordVectors& vectors, std::span<c
 inline std::vector<SimilarWord> closest_words(const WordVectors& vectors, std::span<const float> to, std::size_t count = 10, std::span<const std::uint32_t> except = {},
                                               std::optional<std::size_t> restrict_vocab = {}) {
     if (to.size() != vectors.dimension()) throw Error("wrong size", {.key = "vector", .expected = std::to_string(vectors.dimension()) + " values", .found = std::to_string(to.size())});
-    const float norm = std::sqrt(detail::dot(to, to)), scale = norm > 0 ? 1 / norm : 0;
+    const double norm = std::sqrt(detail::dot(to, to)), scale = norm > 0 ? 1 / norm : 0;
     std::vector<SimilarWord> best;  // a heap, the worst of the best in front
     const auto better = [](const SimilarWord& a, const SimilarWord& b) { return a.similarity != b.similarity ? a.similarity > b.similarity : a.id < b.id; };
     const std::size_t rows = std::min(vectors.size(), restrict_vocab.value_or(vectors.size()));
     for (std::size_t i = 0; i < rows && count > 0; ++i) {
-        const SimilarWord candidate{static_cast<std::uint32_t>(i), vectors.words()[i], detail::dot(vectors.vector(i), to) * scale * static_cast<float>(vectors.inverse_norm(i))};
+        const SimilarWord candidate{static_cast<std::uint32_t>(i), vectors.words()[i], static_cast<float>(double{detail::dot(vectors.vector(i), to)} * scale * vectors.inverse_norm(i))};
         if (best.size() == count && !better(candidate, best.front())) continue;
         if (std::find(except.begin(), except.end(), candidate.id) != except.end()) continue;
         if (best.size() == count) std::pop_heap(best.begin(), best.end(), better), best.pop_back();

@@ -1,5 +1,5 @@
 // Contextual embeddings: a vector for every token of a text, which depends on the text around it, with the token's piece and its place.
-// For features of words and spans (word_vectors.hpp), and for looking into a model layer by layer.
+// For features of words and spans (span_vectors.hpp), and for looking into a model layer by layer.
 //
 //   auto embedder = ContextualEmbedder<Cpu>::from_pretrained("deberta-base");
 //   TokenVectors tokens = embedder.encode("I love DeBERTa!");
@@ -18,21 +18,12 @@
 
 #include "morsel/core/error.hpp"
 #include "morsel/core/progress.hpp"
+#include "morsel/pipeline/embeddings.hpp"
 #include "morsel/pipeline/load_encoder.hpp"
 #include "morsel/pipeline/token_batches.hpp"
 #include "morsel/tokenizer/from_pretrained.hpp"
 
 namespace morsel {
-
-// A text's tokens, special ones included, with a vector each.
-struct TokenVectors {
-    Encoding encoding = {};
-    std::size_t dimensions = 0;
-    std::vector<float> values = {};  // [size, dimensions]
-
-    std::size_t size() const { return encoding.size(); }
-    std::span<const float> operator[](std::size_t token) const { return std::span(values).subspan(token * dimensions, dimensions); }
-};
 
 template <class D>
 struct ContextualEmbedderOptions {

@@ -26,6 +26,7 @@
 #include "morsel/formats/open_weights.hpp"
 #include "morsel/models/static_embedding.hpp"
 #include "morsel/models/weights.hpp"
+#include "morsel/pipeline/embeddings.hpp"
 #include "morsel/pipeline/load_encoder.hpp"
 #include "morsel/pipeline/sentence_config.hpp"
 #include "morsel/pipeline/sequence_encoder.hpp"
@@ -33,22 +34,6 @@
 #include "morsel/tokenizer/from_pretrained.hpp"
 
 namespace morsel {
-
-// A vector a text, in the order of the texts.
-struct Embeddings {
-    std::size_t dimensions = 0;
-    std::vector<float> values = {};  // [size, dimensions]
-
-    std::size_t size() const { return dimensions == 0 ? 0 : values.size() / dimensions; }
-    std::span<const float> operator[](std::size_t i) const { return std::span(values).subspan(i * dimensions, dimensions); }
-};
-
-// The cosine of two vectors of one size; 0 where one of them is zero.
-inline float cosine(std::span<const float> a, std::span<const float> b) {
-    double dot = 0, aa = 0, bb = 0;
-    for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) dot += double{a[i]} * double{b[i]}, aa += double{a[i]} * double{a[i]}, bb += double{b[i]} * double{b[i]};
-    return aa > 0 && bb > 0 ? static_cast<float>(dot / std::sqrt(aa * bb)) : 0.0f;
-}
 
 template <class D>
 struct TextEmbedderOptions {

@@ -52,6 +52,9 @@ class AliasTable {
         return static_cast<std::uint32_t>(product) < slot.own ? static_cast<std::uint32_t>(product >> 32) : slot.other;
     }
 
+    // Asks for the memory that these bits will need.
+    void prefetch(std::uint32_t bits) const noexcept { __builtin_prefetch(&slots_[std::uint64_t{bits} * slots_.size() >> 32]); }
+
   private:
     struct Slot {
         std::uint32_t own = 0;    // of 2³²: how much of the slot is its index's own

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <limits>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -18,10 +19,10 @@
 
 #include "morsel/core/error.hpp"
 #include "morsel/core/flat_map.hpp"
-#include "morsel/core/mapped_file.hpp"
 #include "morsel/core/progress.hpp"
 #include "morsel/core/threads.hpp"
 #include "morsel/training/count_words.hpp"
+#include "morsel/training/text_blocks.hpp"
 #include "morsel/training/word_counts.hpp"
 
 namespace morsel {
@@ -34,7 +35,7 @@ struct WordSequences {
     std::size_t size() const noexcept { return begins.size() - 1; }
 };
 
-struct SequenceOptions {
+struct WordSequenceOptions {
     std::uint64_t min_count = 5;                // words that occur less often are left out
     std::optional<std::size_t> max_vocab = {};  // words at most, the most frequent
     std::size_t max_length = 10000;             // words of a sequence; longer ones are cut into several
@@ -43,7 +44,7 @@ struct SequenceOptions {
 namespace detail {
 
 // Fills words and counts, and gives ids by word. Throws Error where no word is left.
-inline StringMap choose_vocabulary(const WordCounts& counts, const SequenceOptions& options, WordSequences& sequences) {
+inline StringMap choose_vocabulary(const WordCounts& counts, const WordSequenceOptions& options, WordSequences& sequences) {
     StringMap ids;
     for (const auto& [word, count] : counts.sorted()) {
         if (count < options.min_count || sequences.words.size() >= options.max_vocab.value_or(std::numeric_limits<std::uint32_t>::max())) break;
@@ -59,11 +60,11 @@ inline StringMap choose_vocabulary(const WordCounts& counts, const SequenceOptio
 // Takes words one by one and cuts where a sequence ends or is full.
 class SequenceWriter {
   public:
-    SequenceWriter(const StringMap& known, std::size_t max_length) : known_(known), max_length_(std::max<std::size_t>(max_length, 1)) {}
+    SequenceWriter(const StringMap& known, std::size_t max_length) : known_(&known), max_length_(std::max<std::size_t>(max_length, 1)) {}
 
     void word(std::string_view word) {
         if (read_++ == max_length_) end(), read_ = 1;
-        if (const auto id = known_.find(word)) ids.push_back(*id);
+        if (const auto id = known_->find(word)) ids.push_back(*id);
     }
     void end() {
         if (ids.size() > begin_) lengths.push_back(static_cast<std::uint32_t>(ids.size() - begin_));
@@ -74,7 +75,7 @@ class SequenceWriter {
     std::vector<std::uint32_t> lengths = {};  // of sequences that have a word
 
   private:
-    const StringMap& known_;
+    const StringMap* known_;
     std::size_t max_length_, begin_ = 0, read_ = 0;
 };
 
@@ -116,7 +117,7 @@ template <class F> void for_each_word(std::string_view line, const WordSplitting
 inline WordSplitting white_space_splitting() { return {.normalizer = {}, .pre_tokenizer = PreTokenizer{{WhitespaceSplitPreTokenizer{}}}}; }
 
 // Sequences in memory; items may be any strings but empty ones, which do not count. Throws Error where no word is left.
-inline WordSequences word_sequences(std::span<const std::vector<std::string>> sentences, const SequenceOptions& options = {}) {
+inline WordSequences word_sequences(std::span<const std::vector<std::string>> sentences, const WordSequenceOptions& options = {}) {
     WordCounts counts;
     for (const auto& sentence : sentences)
         for (const std::string& word : sentence) counts.add(word);
@@ -132,46 +133,52 @@ inline WordSequences word_sequences(std::span<const std::vector<std::string>> se
     return sequences;
 }
 
-// Every line of the files is a sequence. The same at any number of threads. Throws Error on a file that cannot be read or is no UTF-8, on a
-// splitting that gives bytes in place of words, where no word is left, and where `progress` says stop.
-inline WordSequences read_word_sequences(std::span<const std::filesystem::path> files, ThreadPool& pool, const SequenceOptions& options = {},
+// Every line of the files is a sequence. The same at any number of threads. Throws Error on a file that cannot be read twice or is no UTF-8,
+// on a splitting that gives bytes in place of words, where no word is left, and where `progress` says stop.
+inline WordSequences read_word_sequences(std::span<const std::filesystem::path> files, ThreadPool& pool, const WordSequenceOptions& options = {},
                                          const WordSplitting& splitting = white_space_splitting(), const ProgressCallback& progress = {}) {
-    constexpr std::size_t block_size = std::size_t{1} << 20;  // bytes; ends at the next line feed
+    for (const auto& file : files)
+        if (std::error_code ignored; std::filesystem::exists(file, ignored) && !std::filesystem::is_regular_file(file, ignored))
+            throw Error("not a regular file: the corpus is read twice", {.file = file.string()});
     const WordCounts counts = count_files(files, splitting, pool, progress);
     if (counts.are_bytes()) throw Error("word vectors need words, not bytes", {.key = "pre_tokenizer", .expected = "one that is not byte-level"});
     WordSequences sequences;
     const StringMap ids = detail::choose_vocabulary(counts, options, sequences);
 
-    std::vector<MappedFile> mapped;
-    std::vector<std::string_view> blocks;
-    for (const auto& file : files) {
-        const std::string_view text = mapped.emplace_back(file).text();
-        for (std::size_t begin = 0; begin < text.size();) {
-            const std::size_t newline = text.size() - begin > block_size ? text.find('\n', begin + block_size - 1) : text.npos;
-            const std::size_t end = newline == text.npos ? text.size() : newline + 1;
-            blocks.push_back(text.substr(begin, end - begin));
-            begin = end;
-        }
-    }
+    struct Part {
+        std::size_t file = 0, begin = 0;
+        detail::SequenceWriter writer;
+    };
+    std::vector<Part> parts;
+    std::mutex mutex;
     const bool at_white_space = detail::is_split_at_white_space(splitting);
-    std::vector<detail::SequenceWriter> parts(blocks.size(), detail::SequenceWriter(ids, options.max_length));
-    std::atomic<std::size_t> next = 0;
+    TextBlocks blocks(files);
     std::atomic<bool> cancelled = false;
     pool.run([&](unsigned thread) {
-        for (std::size_t block; !cancelled.load(std::memory_order_relaxed) && (block = next.fetch_add(1)) < blocks.size();) {
-            detail::for_each_line(blocks[block], [&](std::string_view line) {
-                detail::for_each_word(line, splitting, at_white_space, [&](std::string_view word) { parts[block].word(word); });
-                parts[block].end();
+        TextBlock block;
+        while (!cancelled.load(std::memory_order_relaxed) && blocks.next(block)) {
+            detail::SequenceWriter writer(ids, options.max_length);
+            detail::for_each_line(block.text, [&](std::string_view line) {
+                detail::for_each_word(line, splitting, at_white_space, [&](std::string_view word) { writer.word(word); });
+                writer.end();
                 return true;
             });
-            if (thread == 0 && progress && !progress({"encode", block + 1, blocks.size()})) cancelled = true;
+            {
+                const std::lock_guard lock(mutex);
+                parts.push_back({block.file, block.begin, std::move(writer)});
+            }
+            if (thread == 0 && progress && !progress({"encode", blocks.done(), blocks.total()})) cancelled = true;
         }
     });
     if (cancelled) throw Error("cancelled");
+    std::sort(parts.begin(), parts.end(), [](const Part& a, const Part& b) { return a.file != b.file ? a.file < b.file : a.begin < b.begin; });
     std::size_t total = 0;
-    for (const auto& part : parts) total += part.ids.size();
+    for (const Part& part : parts) total += part.writer.ids.size();
     sequences.ids.reserve(total);
-    for (auto& part : parts) detail::append(part, sequences), part.ids = {};
+    for (Part& part : parts) {
+        detail::append(part.writer, sequences);
+        part.writer.ids = {}, part.writer.lengths = {};
+    }
     return sequences;
 }
 

@@ -14,6 +14,7 @@
 
 #if defined(__linux__)
 #include <sys/mman.h>
+#include <unistd.h>
 #endif
 
 #include "morsel/core/threads.hpp"
@@ -59,6 +60,14 @@ inline void* allocate_memory(std::size_t bytes) {
     return memory;
 }
 
+// In bytes.
+inline std::size_t second_level_cache() {
+#if defined(_SC_LEVEL2_CACHE_SIZE)
+    if (const long size = sysconf(_SC_LEVEL2_CACHE_SIZE); size >= 1 << 17 && size <= 1 << 26) return static_cast<std::size_t>(size);
+#endif
+    return std::size_t{1} << 20;
+}
+
 }  // namespace detail
 
 // Owned floats, aligned to 64 bytes.
@@ -89,11 +98,14 @@ class Cpu {
         : pool_(options.threads),
           isa_(std::min(options.isa, detected_isa())),
           precision_(options.precision),
+          cache_bytes_(detail::second_level_cache()),
           scratch_(shared_scratches + pool_.size()) {}
 
     ThreadPool& pool() noexcept { return pool_; }
     Isa isa() const noexcept { return isa_; }
     MatrixPrecision precision() const noexcept { return precision_; }
+    // Of the second-level cache of one processor; 1 MB where the system does not say.
+    std::size_t cache_bytes() const noexcept { return cache_bytes_; }
 
     // Scratch of at least `count` floats, uninitialised, kept until a larger one of the same index is asked for. The first few
     // indices are for what all threads share, asked for outside parallel sections: 0 padded or ungated rows, 1 activations as a
@@ -124,6 +136,7 @@ class Cpu {
     ThreadPool pool_;
     Isa isa_;
     MatrixPrecision precision_;
+    std::size_t cache_bytes_;
     std::vector<CpuBuffer> scratch_;
     std::shared_ptr<std::uint8_t> weights_;  // the rest of the current block
     std::size_t weights_left_ = 0;           // bytes

@@ -117,7 +117,7 @@ template <std::size_t Count>
     }
     if (c.shown != nullptr) hide(c.shown, Count, padded, c.scores);
     float factor[Count];
-    for (std::size_t n = 0; n < Count; ++n) factor[n] = softmax(c.scores + n * padded, 0, c.queries[n].end, padded, c.scale);
+    for (std::size_t n = 0; n < Count; ++n) factor[n] = softmax_avx512(c.scores + n * padded, 0, c.queries[n].end, padded, c.scale);
     const std::size_t vectors = (c.head_dim + 15) / 16, end = c.queries[0].end;
     std::size_t v = 0;
     for (; v + 4 <= vectors; v += 4) weighted_vectors_avx512<Count, 4>(c.queries, c.values, c.stride, c.scores, padded, 0, end, v * 16, c.head_dim, factor);
@@ -151,12 +151,29 @@ inline void attend_disentangled(Isa isa, const DisentangledCall& call) {
 }
 
 // One head of a position table [rows, stride] as a band for keys of up to `longest` slots: row u is for the distance
-// longest - 1 - u. `interleaved`: [u / 16][head_dim][16], else [head_dim][size]. Rows without a distance are zero.
-inline void lay_band(const float* table, std::size_t stride, std::span<const std::uint32_t> row_of_distance, std::size_t head_dim,
+// longest - 1 - u. `interleaved`: [u / 16][head_dim][16], else [head_dim][size]. Rows without a distance are zero; size is a multiple of 16.
+inline void lay_band(Isa isa, const float* table, std::size_t stride, std::span<const std::uint32_t> row_of_distance, std::size_t head_dim,
                      bool interleaved, std::size_t size, float* band) {
+    constexpr std::size_t widest = 128;  // head_dim that is transposed in vectors
     const std::size_t distances = row_of_distance.size();
+    const auto row = [&](std::size_t u) { return u < distances ? table + row_of_distance[distances - 1 - u] * stride : nullptr; };
+    if (head_dim % 16 == 0 && head_dim <= widest) {
+        alignas(64) float rows[16 * widest], columns[16 * widest];
+        for (std::size_t u = 0; u < size; u += 16) {
+            for (std::size_t r = 0; r < 16; ++r) {
+                const float* from = row(u + r);
+                if (from != nullptr)
+                    std::copy_n(from, head_dim, rows + r * head_dim);
+                else
+                    std::fill_n(rows + r * head_dim, head_dim, 0.0f);
+            }
+            pack_rows(isa, rows, 16, head_dim, head_dim, 16, interleaved ? band + u * head_dim : columns);
+            for (std::size_t j = 0; !interleaved && j < head_dim; ++j) std::copy_n(columns + j * 16, 16, band + j * size + u);
+        }
+        return;
+    }
     for (std::size_t u = 0; u < size; ++u) {
-        const float* from = u < distances ? table + row_of_distance[distances - 1 - u] * stride : nullptr;
+        const float* from = row(u);
         for (std::size_t j = 0; j < head_dim; ++j) band[interleaved ? (u / 16 * head_dim + j) * 16 + u % 16 : j * size + u] = from != nullptr ? from[j] : 0.0f;
     }
 }
@@ -186,8 +203,8 @@ inline void disentangled_attention(Cpu& device, const float* qkv, const Attentio
             const Segment& s = segments[item % segments.size()];
             if (s.row_count == 0) continue;
             if (laid != head) {
-                if (tables.keys != nullptr) detail::lay_band(tables.keys + head * d, table_width, tables.row_of_distance, d, true, band_size, band_keys);
-                if (tables.queries != nullptr) detail::lay_band(tables.queries + head * d, table_width, tables.row_of_distance, d, false, band_size, band_queries);
+                if (tables.keys != nullptr) detail::lay_band(device.isa(), tables.keys + head * d, table_width, tables.row_of_distance, d, true, band_size, band_keys);
+                if (tables.queries != nullptr) detail::lay_band(device.isa(), tables.queries + head * d, table_width, tables.row_of_distance, d, false, band_size, band_queries);
                 call.band = {tables.keys != nullptr ? band_keys : nullptr, tables.queries != nullptr ? band_queries : nullptr, band_size};
                 laid = head;
             }
@@ -198,7 +215,7 @@ inline void disentangled_attention(Cpu& device, const float* qkv, const Attentio
             const float* value = key + shape.n_heads * d;
             call.panels = (slots + 15) / 16;
             if (slots == s.row_count) {
-                detail::pack_keys(key, slots, width, d, keys);
+                detail::pack_keys(device.isa(), key, slots, width, d, keys);
                 detail::pack_values(value, slots, width, d, values);
                 call.shown = nullptr;
             } else {

@@ -7,6 +7,7 @@
 #include <span>
 
 #include "morsel/ops/cpu/attention_kernels.hpp"
+#include "morsel/ops/cpu/block_kernels.hpp"
 #include "morsel/ops/cpu/device.hpp"
 
 namespace morsel {
@@ -15,9 +16,13 @@ namespace detail {
 
 // One head's keys and values in the layout of the kernels; zero beyond the last key.
 // from: the head's column of a row, rows `stride` floats apart. keys [panels][head_dim][16], panels = (count + 15) / 16.
-inline void pack_keys(const float* from, std::size_t count, std::size_t stride, std::size_t head_dim, float* keys) {
+inline void pack_keys(Isa isa, const float* from, std::size_t count, std::size_t stride, std::size_t head_dim, float* keys) {
     for (std::size_t t = 0; t < count; t += 16, keys += head_dim * 16) {
         const std::size_t n = std::min<std::size_t>(16, count - t);
+        if (head_dim % 16 == 0) {
+            pack_rows(isa, from + t * stride, n, stride, head_dim, 16, keys);
+            continue;
+        }
         for (std::size_t i = 0; i < n; ++i)
             for (std::size_t j = 0; j < head_dim; ++j) keys[j * 16 + i] = from[(t + i) * stride + j];
         for (std::size_t j = 0; n < 16 && j < head_dim; ++j) std::fill(keys + j * 16 + n, keys + (j + 1) * 16, 0.0f);
@@ -50,7 +55,7 @@ inline void attention(Cpu& device, const float* qkv, const AttentionShape& shape
             for (std::size_t kv = 0; kv < shape.n_kv_heads; ++kv) {
                 if (item++ % device.pool().size() != thread) continue;
                 const float* rows = qkv + s.row_begin * width;
-                detail::pack_keys(rows + (shape.n_heads + kv) * d, s.row_count, width, d, keys);
+                detail::pack_keys(device.isa(), rows + (shape.n_heads + kv) * d, s.row_count, width, d, keys);
                 detail::pack_values(rows + (shape.n_heads + shape.n_kv_heads + kv) * d, s.row_count, width, d, values);
                 detail::Query queries[detail::query_group];
                 std::size_t count = 0;

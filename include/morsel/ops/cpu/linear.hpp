@@ -1,9 +1,10 @@
 // linear on the CPU: x · Wᵀ and what follows it, in one parallel section. Threads take contiguous shares of the panels; where
 // gated, a share is pairs of a gate panel and its up panel, so that the epilogue is local.
 // The kernels: few rows in f32 (row_kernels.hpp), few rows of quantised weights in fixed point (fixed_point.hpp), many rows on
-// tiles (tile_product.hpp). What holds: the same bits at any number of threads; and within each kernel a row's result does not
+// tiles (tile_product.hpp) or, on machines without, in f32 (block_kernels.hpp). What holds: the same bits at any number of threads; and within each kernel a row's result does not
 // depend on the rows beside it.
 #pragma once
+#include "morsel/ops/cpu/block_kernels.hpp"
 #include "morsel/ops/cpu/fixed_point.hpp"
 #include "morsel/ops/cpu/matrix.hpp"
 #include "morsel/ops/cpu/row_kernels.hpp"
@@ -97,6 +98,80 @@ inline void linear_rows(Cpu& device, const float* x, const FixedBlock* fixed, st
     });
 }
 
+// Whether a product that no tiles do is done in blocks of rows: from 6 rows on that is faster. MatrixPrecision::f32 also promises the same
+// bits for a row among few rows and among many, so there the type of the weights decides.
+inline bool in_blocks(const Cpu& device, std::size_t rows, const CpuMatrix& weight) {
+    if (device.precision() != MatrixPrecision::f32) return rows >= 6;
+    return std::all_of(weight.runs.begin(), weight.runs.end(), [](const CpuMatrix::Run& run) { return run.type == DType::f32; });
+}
+
+// Pairs [pair_begin, pair_end) times packed blocks [block_begin, block_end); `packed` is the first of these, [stride][height] each.
+// widened: scratch for a pair, [2][stride][16].
+inline void multiply_pairs(Isa isa, const RowBlocks& blocks, std::size_t block_begin, std::size_t block_end, const float* packed, std::size_t rows,
+                           const PanelPairs& pairs, std::size_t pair_begin, std::size_t pair_end, float* widened, const Epilogue& epilogue, float* out,
+                           std::size_t out_width) {
+    const std::size_t stride = padded_columns(pairs.weight.in_features);
+    for (std::size_t pair = pair_begin; pair < pair_end; ++pair) {
+        const float* weights[2];
+        for (std::size_t i = 0; i < 2; ++i) {
+            const std::size_t index = i == 0 ? pairs.first(pair) : pairs.second(pair);
+            if (index >= pairs.weight.panels) {
+                weights[i] = weights[0];  // an odd last panel stands beside itself
+                continue;
+            }
+            const CpuMatrix::Panel panel = pairs.weight.panel(index);
+            float* to = widened + i * stride * panel_rows;
+            weights[i] = panel.type == DType::f32 ? reinterpret_cast<const float*>(panel.data) : to;
+            if (panel.type != DType::f32) with_panel_type(panel.type, [&]<DType Type>() { widen_panel<Type>(isa, panel.data, stride / 32, to); });
+        }
+        for (std::size_t block = block_begin; block < block_end; ++block) {
+            const std::size_t row = block * blocks.height;
+            alignas(64) float y[2][14 * 16];
+            float* const to[2] = {y[0], y[1]};
+            multiply_block(isa, packed + (block - block_begin) * blocks.height * stride, blocks.height, weights, stride, to);
+            finish_pair(isa, epilogue, pairs, pair, std::min(blocks.height, rows - row), y[0], y[1], out + row * out_width, out_width);
+        }
+    }
+}
+
+// Products of many rows in f32. x [rows, padded_columns(in_features)]
+// Threads share the panels where rows are few. Where they are many each thread takes some rows, packs as many as leave room for a pair
+// of panels in its second-level cache, and runs all pairs over them.
+inline void linear_blocks(Cpu& device, const float* x, std::size_t rows, const PanelPairs& pairs, const Epilogue& epilogue, float* out,
+                          std::size_t out_width) {
+    const std::size_t stride = padded_columns(pairs.weight.in_features), pair_size = 2 * stride * panel_rows;
+    const Isa isa = device.isa();
+    const RowBlocks blocks(isa, rows);
+    const std::size_t block_size = blocks.height * stride;
+    const auto pack = [&](std::size_t begin, std::size_t end, float* to) {
+        for (std::size_t block = begin; block < end; ++block) {
+            const std::size_t row = block * blocks.height;
+            pack_rows(isa, x + row * stride, std::min(blocks.height, rows - row), stride, stride, blocks.height, to + (block - begin) * block_size);
+        }
+    };
+    if (blocks.count < 8 * device.pool().size()) {
+        float* packed = device.scratch(1, blocks.count * block_size);
+        device.pool().split(blocks.count, 1, [&](std::size_t begin, std::size_t end, unsigned) { pack(begin, end, packed + begin * block_size); });
+        device.pool().split(pairs.size(), 1, [&](std::size_t begin, std::size_t end, unsigned thread) {
+            float* widened = device.scratch(Cpu::shared_scratches + thread, pair_size);
+            multiply_pairs(isa, blocks, 0, blocks.count, packed, rows, pairs, begin, end, widened, epilogue, out, out_width);
+        });
+        return;
+    }
+    // Blocks that take three eighths of the second-level cache: five were slower with anything else running beside.
+    const std::size_t most = std::max<std::size_t>(2, device.cache_bytes() / 8 * 3 / (block_size * sizeof(float)));
+    device.pool().split(blocks.count, 1, [&](std::size_t begin, std::size_t end, unsigned thread) {
+        const std::size_t chunks = (end - begin + most - 1) / most, chunk = (end - begin + chunks - 1) / chunks;
+        float* widened = device.scratch(Cpu::shared_scratches + thread, pair_size + chunk * block_size);
+        float* packed = widened + pair_size;
+        for (; begin < end; begin += chunk) {
+            const std::size_t chunk_end = std::min(begin + chunk, end);
+            pack(begin, chunk_end, packed);
+            multiply_pairs(isa, blocks, begin, chunk_end, packed, rows, pairs, 0, pairs.size(), widened, epilogue, out, out_width);
+        }
+    });
+}
+
 // Activations in fixed point, [rows][blocks], in the device's scratch; or null where f32 is to be used.
 inline const FixedBlock* fixed_activations(Cpu& device, const float* x, std::size_t rows, const CpuMatrix& weight) {
 #if defined(__x86_64__)
@@ -116,8 +191,11 @@ inline const FixedBlock* fixed_activations(Cpu& device, const float* x, std::siz
 }
 
 #if defined(__x86_64__)
-// Below this many rows the row kernels are as fast, and exact.
-inline constexpr std::size_t tile_rows = 9;
+// Below this many rows other kernels are as fast, and exact. Weights stored as f32 are split into parts in every call, which some forty
+// rows must share.
+inline std::size_t tile_rows(const CpuMatrix& weight) {
+    return std::any_of(weight.runs.begin(), weight.runs.end(), [](const CpuMatrix::Run& run) { return run.type == DType::f32; }) ? 40 : 9;
+}
 
 // Products on AMX tiles, or in one part by vdpbf16ps. x [rows, padded_columns(in_features)]
 inline void linear_tiles(Cpu& device, const float* x, std::size_t rows, const PanelPairs& pairs, const Epilogue& epilogue, float* out,
@@ -208,11 +286,13 @@ inline void linear(Cpu& device, const float* x, std::size_t rows, const CpuMatri
     bool on_tiles = false;
 #if defined(__x86_64__)
     // Without tiles only one part pays: vdpbf16ps has twice the rate of f32, so two parts gain nothing.
-    on_tiles = rows >= detail::tile_rows && device.precision() != MatrixPrecision::f32 &&
+    on_tiles = rows >= detail::tile_rows(weight) && device.precision() != MatrixPrecision::f32 &&
                (device.isa() == Isa::amx || (device.isa() == Isa::avx512_bf16 && device.precision() == MatrixPrecision::bf16));
     if (on_tiles) detail::linear_tiles(device, x, rows, pairs, inner, inner_out, inner_width);
 #endif
-    if (!on_tiles)
+    if (!on_tiles && detail::in_blocks(device, rows, weight))
+        detail::linear_blocks(device, x, rows, pairs, inner, inner_out, inner_width);
+    else if (!on_tiles)
         detail::linear_rows(device, x, detail::fixed_activations(device, x, rows, weight), rows, pairs, inner, inner_out, inner_width);
     if (!split_halves) return;
     const std::size_t half = n / 2;

@@ -61,6 +61,10 @@ inline void layer_norm_generic(const float* x, const float* gain, const float* b
 [[gnu::target("avx2,fma")]] inline void rms_norm_avx2(const float* x, const float* gain, float eps, std::size_t width, float* out) {
     rms_norm_row(x, gain, eps, width, out);
 }
+[[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]] inline void layer_norm_avx512(const float* x, const float* gain, const float* bias,
+                                                                                             float eps, std::size_t width, float* out) {
+    layer_norm_row(x, gain, bias, eps, width, out);
+}
 [[gnu::target("avx2,fma")]] inline void layer_norm_avx2(const float* x, const float* gain, const float* bias, float eps, std::size_t width,
                                                         float* out) {
     layer_norm_row(x, gain, bias, eps, width, out);
@@ -98,6 +102,8 @@ inline void layer_norm(Cpu& device, const float* x, const float* gain, const flo
                        float* out) {
     detail::each_row(device, rows, width, [&](std::size_t row) {
 #if defined(__x86_64__)
+        if (device.isa() >= Isa::avx512)
+            return detail::layer_norm_avx512(x + row * width, gain, bias, eps, width, out + row * width);
         if (device.isa() >= Isa::avx2) return detail::layer_norm_avx2(x + row * width, gain, bias, eps, width, out + row * width);
 #endif
         detail::layer_norm_generic(x + row * width, gain, bias, eps, width, out + row * width);

@@ -335,8 +335,8 @@ class FastEncoder {
             return metaspace != nullptr && metaspace->split && metaspace->prepend != MetaspacePreTokenizer::Prepend::first;
         };
         if (steps.empty() || !std::all_of(steps.begin(), steps.end(), cuts_at_spaces)) return false;
-        cutter_ = PieceCutter(CutRule{}, &cut_units<detail::SpacedUnits>);
         unigram_ = UnigramWords::create(parts);
+        cutter_ = PieceCutter(CutRule{.newlines_are_spaces = unigram_ && unigram_->is_space('\n') && unigram_->is_space('\r')}, &cut_units<detail::SpacedUnits>);
         return true;
     }
 

@@ -42,6 +42,7 @@ struct Pieces {
 struct CutRule {
     SplitScanner scanner = {};
     std::shared_ptr<const TokenPairs> pairs = {};  // null: no cuts but those of the scanner
+    bool newlines_are_spaces = false;              // for SpacedUnits: the normalizer makes spaces of them
 };
 
 namespace detail {

@@ -39,36 +39,52 @@ class UnigramWords {
         words.marks_all_ = metaspace->prepend == MetaspacePreTokenizer::Prepend::always;
         words.marks_spaces_ = !drops_space;
         unicode::append(words.mark_, metaspace->replacement);
-        for (std::size_t c = 0x20; c < 0x7F; ++c) words.becomes_[c] = normalized(parts, static_cast<char>(c));
+        for (std::size_t c = 0; c < 0x7F; ++c) words.becomes_[c] = normalized(parts, static_cast<char>(c));
         if (words.becomes_[' '] != ' ') return std::nullopt;
-        words.becomes_[' '] = 0;  // one may stand in front, no other
         auto trie = TokenTrie::create(unigram->vocabulary);
         if (!trie) return std::nullopt;
         words.trie_ = std::move(*trie);
         return words;
     }
 
+    // Whether the normalizer makes a space of this ASCII character.
+    bool is_space(char c) const noexcept { return static_cast<unsigned char>(c) < 0x80 && becomes_[static_cast<unsigned char>(c)] == ' '; }
+
     // The tokens of a unit in space.tokens. Gives false where it is for the plain pipeline.
     bool encode(const Unigram& model, std::string_view unit, UnigramSpace& space) const {
-        const bool spaced = unit.starts_with(' ');
+        const bool spaced = !unit.empty() && is_space(unit.front());
         if (spaced) unit.remove_prefix(1);
         if (unit.empty()) return false;
-        space.word.assign(marks_all_ || (spaced && marks_spaces_) ? std::string_view(mark_) : std::string_view());
-        for (const char c : unit) {
-            const char to = static_cast<unsigned char>(c) < 0x80 ? becomes_[static_cast<unsigned char>(c)] : '\0';
-            if (to == 0) return false;
-            space.word += to;
-        }
         space.tokens.clear();
-        const std::string_view word = space.word;
-        const auto tokens_at = [&](std::size_t begin, auto&& f) { trie_.for_each_prefix(word.substr(begin), [&](std::size_t size, TokenId id) { f(begin + size, id); }); };
-        morsel::detail::unigram_tokens(model, word, space.best, tokens_at, space.tokens);
+        bool marked = marks_all_ || (spaced && marks_spaces_);
+        for (std::size_t i = 0; i < unit.size(); ++i) {  // each round a word; a line break, say, may have become a space between two
+            space.word.assign(marked ? std::string_view(mark_) : std::string_view());
+            const std::size_t begin = i;
+            for (; i < unit.size(); ++i) {
+                const char to = static_cast<unsigned char>(unit[i]) < 0x80 ? becomes_[static_cast<unsigned char>(unit[i])] : '\0';
+                if (to == 0) return false;
+                if (to == ' ') break;
+                space.word += to;
+            }
+            // No space at either end, nor two side by side: what becomes of those depends.
+            if (i == begin || i + 1 == unit.size()) return false;
+            const std::string_view word = space.word;
+            const auto tokens_at = [&](std::size_t at, auto&& f) { trie_.for_each_prefix(word.substr(at), [&](std::size_t size, TokenId id) { f(at + size, id); }); };
+            morsel::detail::unigram_tokens(model, word, space.best, tokens_at, space.tokens);
+            marked = marks_all_ || marks_spaces_;
+        }
         return true;
     }
 
   private:
-    // What the normalizer makes of an ASCII character, wherever it stands among others; 0 where that is not one such character, or depends.
+    // What the normalizer makes of an ASCII character, wherever it stands among others: a graphic character or a space; 0 where it is something
+    // else, or depends.
     static char normalized(const TokenizerParts& parts, char c) {
+        const bool control = c < 0x20;
+        const char to = normalized_by_steps(parts, c);
+        return control && to != ' ' ? '\0' : to;
+    }
+    static char normalized_by_steps(const TokenizerParts& parts, char c) {
         if (!parts.normalizer) return c;
         for (const auto& step : parts.normalizer->steps) {
             if (const auto* precompiled = std::get_if<PrecompiledNormalizer>(&step)) {
@@ -80,7 +96,7 @@ class UnigramWords {
             } else if (const auto* replace = std::get_if<ReplaceNormalizer>(&step)) {
                 if (const auto* literal = std::get_if<std::string>(&replace->pattern.matcher); literal != nullptr && literal->find(c) != literal->npos) return 0;
             }
-            // The others leave ASCII characters as they are; runs of spaces are for the plain pipeline.
+            // The others leave graphic ASCII characters as they are; runs of spaces are for the plain pipeline.
         }
         return c;
     }

@@ -31,8 +31,10 @@ struct SpacedUnits {
             const std::uint64_t spaces = m.space & ~after(m.space, before.space);
             space.bits[w] = 0;
             if (!rule.pairs) {
-                for (std::uint64_t left = w == 0 ? spaces & ~std::uint64_t{1} : spaces; left != 0; left &= left - 1)
-                    if (stands_alone(text, 64 * w + static_cast<std::size_t>(std::countr_zero(left)), 64 * words)) space.bits[w] |= left & (~left + 1);
+                const bool lines = rule.newlines_are_spaces;
+                const std::uint64_t all = m.space | (lines ? m.newline : 0), runs = all & ~after(all, before.space | (lines ? before.newline : 0));
+                for (std::uint64_t left = w == 0 ? runs & ~std::uint64_t{1} : runs; left != 0; left &= left - 1)
+                    if (stands_alone(text, 64 * w + static_cast<std::size_t>(std::countr_zero(left)), 64 * words, lines)) space.bits[w] |= left & (~left + 1);
             } else {
                 // Between ASCII letters, and between a space and a letter, nobody need ask; within a run of spaces nobody may.
                 const std::uint64_t may_ask = ~m.inner & ~(m.space & ~spaces);
@@ -47,16 +49,16 @@ struct SpacedUnits {
     }
 
   private:
-    // Whether no normalizer makes more white space, or less, out of what is beside the run of spaces at `at`: it stands between characters
+    // Whether no normalizer makes more white space, or less, out of what is beside the run of spaces (and newlines) at `at`: it stands between characters
     // that stay what they are, or become letters.
-    static bool stands_alone(const char* text, std::size_t at, std::size_t size) noexcept {
+    static bool stands_alone(const char* text, std::size_t at, std::size_t size, bool lines) noexcept {
         const auto stays = [&](std::size_t i) {  // a graphic ASCII character, Latin-1 letter, Cyrillic, ideograph
             const auto byte = static_cast<unsigned char>(text[i]);
             return (byte > 0x20 && byte < 0x7F) || byte == 0xC3 || byte == 0xD0 || byte == 0xD1 || (byte >= 0xE5 && byte <= 0xE9);
         };
         std::size_t lead = at - 1, end = at;
         while (lead > 0 && (text[lead] & '\xC0') == '\x80') --lead;
-        while (end < size && text[end] == ' ') ++end;
+        while (end < size && (text[end] == ' ' || (lines && (text[end] == '\n' || text[end] == '\r')))) ++end;
         return stays(lead) && end < size && stays(end);
     }
     // In tokens a space is U+2581.

@@ -127,7 +127,7 @@ inline NormalizedSection sentencepiece_normalize(const SentencePiece& model, std
         while (out.text.ends_with(space)) {
             const std::size_t length = out.text.size() - space.size();
             at = out.origin[length];
-            out.text.resize(length);
+            out.text.erase(length);
             out.origin.resize(length);
         }
     }

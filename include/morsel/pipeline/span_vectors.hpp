@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "morsel/pipeline/contextual_embedder.hpp"
+#include "morsel/pipeline/embeddings.hpp"
 #include "morsel/unicode/properties.hpp"
 #include "morsel/unicode/utf8.hpp"
 
@@ -16,7 +16,7 @@ namespace morsel {
 
 enum class WordPooling { mean, first };
 
-struct WordVectors {
+struct SpanVectors {
     std::vector<Span> spans = {};          // bytes of the text
     std::vector<std::size_t> tokens = {};  // how many tokens each has; 0 where truncation cut it off: its vector is zero
     std::size_t dimensions = 0;
@@ -52,8 +52,8 @@ inline std::vector<Span> word_spans(std::string_view text) {
 }
 
 // The vectors of these stretches of bytes, in any order, overlapping or not.
-inline WordVectors pool_spans(const TokenVectors& tokens, std::span<const Span> spans, WordPooling pooling = WordPooling::mean) {
-    WordVectors words = {.spans = {spans.begin(), spans.end()}, .tokens = std::vector<std::size_t>(spans.size()), .dimensions = tokens.dimensions};
+inline SpanVectors pool_spans(const TokenVectors& tokens, std::span<const Span> spans, WordPooling pooling = WordPooling::mean) {
+    SpanVectors words = {.spans = {spans.begin(), spans.end()}, .tokens = std::vector<std::size_t>(spans.size()), .dimensions = tokens.dimensions};
     words.values.resize(spans.size() * tokens.dimensions);
     // Real tokens, in the order of the text: a span's first is found by bisection.
     std::vector<std::size_t> real;

@@ -1,0 +1,101 @@
+#include "embedder.hpp"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <iostream>
+
+#include "load_tokenizer.hpp"
+#include "morsel/ops/cpu.hpp"
+#include "morsel/pipeline/contextual_embedder.hpp"
+#include "morsel/pipeline/text_embedder.hpp"
+
+namespace cli {
+namespace {
+
+using namespace morsel;
+
+std::shared_ptr<const Tokenizer> tokenizer_of(const Arguments& arguments) {
+    return std::make_shared<const Tokenizer>(load_tokenizer(arguments.text("--tokenizer", model_directory(arguments.text("--model")).string())));
+}
+
+CpuOptions device_of(const Arguments& arguments) {
+    CpuOptions options = {.threads = arguments.number<unsigned>("--threads").value_or(0)};
+    if (arguments.choice("--precision", {"f32", "bf16"}) == "bf16") options.precision = MatrixPrecision::bf16;
+    return options;
+}
+
+std::optional<Pooling> pooling_of(const Arguments& arguments) {
+    const std::string name = arguments.choice("--pooling", {"model", "mean", "cls", "max", "mean_sqrt_len", "weighted", "last", "none"});
+    for (const auto& [known, pooling] : {std::pair("mean", Pooling::mean_tokens), {"cls", Pooling::cls_token}, {"max", Pooling::max_tokens}, {"mean_sqrt_len", Pooling::mean_sqrt_len_tokens},
+                                         {"weighted", Pooling::weightedmean_tokens}, {"last", Pooling::lasttoken}})
+        if (name == known) return pooling;
+    return std::nullopt;
+}
+
+bool report(const Progress& progress) {
+    if (isatty(2) == 1 && progress.total > 64) std::fprintf(stderr, "\r%zu of %zu%s", progress.done, progress.total, progress.done == progress.total ? "\n" : "");
+    return true;
+}
+
+}  // namespace
+
+struct Embedder::Model {
+    TextEmbedder<Cpu> embedder;
+};
+
+Embedder::Embedder(const Arguments& arguments) : prompt_(arguments.text("--prompt")), prompt_name_(arguments.text("--prompt-name")) {
+    TextEmbedderOptions<Cpu> options;
+    options.device = device_of(arguments);
+    options.pooling = pooling_of(arguments);
+    if (arguments.has("--normalize")) options.normalize = true;
+    options.max_seq_length = arguments.number<std::size_t>("--max-length");
+    model_ = std::make_unique<Model>(Model{TextEmbedder<Cpu>::from_pretrained(arguments.text("--model"), tokenizer_of(arguments), options)});
+}
+Embedder::~Embedder() = default;
+
+Embeddings Embedder::embed(std::span<const std::string> texts, const std::string& prompt_name) {
+    const std::string& name = prompt_name_.empty() && prompt_.empty() ? prompt_name : prompt_name_;
+    return model_->embedder.embed(texts, {.prompt = prompt_, .prompt_name = name, .progress = report});
+}
+
+std::size_t Embedder::dimensions() const { return model_->embedder.dimensions(); }
+
+std::string Embedder::first_prompt(std::initializer_list<const char*> names) const {
+    for (const char* name : names)
+        if (model_->embedder.config().prompts.contains(name)) return name;
+    return {};
+}
+
+std::vector<TokenVectors> token_vectors(const Arguments& arguments, std::span<const std::string> texts) {
+    ContextualEmbedderOptions<Cpu> options;
+    options.device = device_of(arguments);
+    options.max_length = arguments.number<std::size_t>("--max-length");
+    auto embedder = ContextualEmbedder<Cpu>::from_pretrained(arguments.text("--model"), tokenizer_of(arguments), options);
+    const std::vector<std::string_view> views(texts.begin(), texts.end());
+    return embedder.encode(std::span(views), {.progress = report});
+}
+
+std::vector<std::string> input_lines() {
+    std::vector<std::string> lines;
+    for (std::string line; std::getline(std::cin, line);) lines.push_back(line.ends_with('\r') ? line.substr(0, line.size() - 1) : line);
+    return lines;
+}
+
+std::vector<Option> with_embedding_options(std::vector<Option> options) {
+    options.insert(options.begin(), {"--model", "PATH", "model directory (sentence-transformers, Hugging Face, model2vec), or its file of weights", true});
+    const std::vector<Option> shared = {
+        {"--tokenizer", "PATH", "its tokenizer, where that is not beside the weights"},
+        {"--pooling", "KIND", "model (default: as the directory says, else mean), mean, cls, max, mean_sqrt_len, weighted, last"},
+        {"--normalize", "", "vectors of unit length, whatever the directory says"},
+        {"--prompt", "TEXT", "put in front of every text"},
+        {"--prompt-name", "NAME", "one of the model's own prompts"},
+        {"--max-length", "N", "tokens; longer texts are cut"},
+        {"--precision", "KIND", "of products: f32 (default) or bf16"},
+        {"--threads", "N", "default: what the machine has"},
+    };
+    options.insert(options.end(), shared.begin(), shared.end());
+    return options;
+}
+
+}  // namespace cli
