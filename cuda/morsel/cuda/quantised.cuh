@@ -61,7 +61,7 @@ __device__ inline unsigned block_place(unsigned i) { return i / 1024 * 1024 + i 
 
 // As gemv (gemv.cuh), a warp an output.
 template <DType Type, int MostRows, bool Gated>
-__global__ void __launch_bounds__(256) gemv_quantised(const __grid_constant__ Gemv g) {
+__global__ void __launch_bounds__(256, MostRows == 1 ? 4 : 1) gemv_quantised(const __grid_constant__ Gemv g) {
     constexpr int weight_rows = Gated ? 2 : 1;
     const unsigned padded = (g.k + 1023) / 1024 * 1024, blocks = g.k / 32, lane = threadIdx.x % 32;
     float* staged = ptx::dynamic_shared<float>();  // [MostRows][padded], then [32] for sums
