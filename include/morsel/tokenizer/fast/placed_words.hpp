@@ -91,35 +91,26 @@ template <class Miss>
 // miss(word, tokens) appends the PlacedTokens of a word.
 template <class Miss>
 void place_words(const char* text, std::size_t origin, const std::uint32_t* starts, std::size_t count, WordCache& cache, std::vector<PlacedToken>& scratch, PlacedIds& out, Miss&& miss) {
-    constexpr std::size_t batch = 64, most = WordCache::inline_ids;
-    WordKey keys[batch];
-    std::size_t homes[batch];
-    for (std::size_t first = 0; first < count; first += batch) {
-        const std::size_t n = std::min(batch, count - first);
+    WordBatch batch;
+    constexpr std::size_t most = WordBatch::most * WordCache::inline_ids + 4;  // tokens of a batch, and what is written behind them
+    for (std::size_t first = 0; first < count; first += batch.most) {
+        const std::size_t n = std::min(batch.most, count - first);
+        batch.ask_for(text, starts + first, n, cache);
+        TokenId* id = out.ids.reserve(most);
+        ShortSpan* span = out.spans.reserve(most);
         for (std::size_t i = 0; i < n; ++i) {
-            const std::uint32_t begin = starts[first + i], length = starts[first + i + 1] - begin;
-            keys[i] = word_key(text + begin, length);
-            homes[i] = cache.home(keys[i]);
-            __builtin_prefetch(&cache.line(homes[i]));
-        }
-        TokenId* id = out.ids.reserve(batch * most + 4);
-        ShortSpan* span = out.spans.reserve(batch * most + 4);
-        for (std::size_t i = 0; i < n; ++i) {
-            const WordCache::Line& line = cache.line(homes[i]);
-            const unsigned in_first = same_key(line.slots[0].key, keys[i]), in_second = same_key(line.slots[1].key, keys[i]);
-            const WordCache::Slot& slot = line.slots[in_second >> 16];
+            const auto [slot, known] = batch.find(i, cache);
             const std::uint32_t begin = starts[first + i];
             detail::unpack_short(slot.ids, static_cast<std::uint32_t>(origin) + begin, id, span);
-            if (((in_first | in_second) >> 16) != 0) [[likely]] {
+            if (known) [[likely]] {
                 id += slot.count, span += slot.count;
                 continue;
             }
             out.ids.finish(id), out.spans.finish(span);
             const unsigned version = cache.version();
-            detail::place_other_word({text + begin, starts[first + i + 1] - begin}, origin + begin, keys[i], homes[i], cache, scratch, out, miss);
-            id = out.ids.reserve(batch * most + 4), span = out.spans.reserve(batch * most + 4);
-            if (cache.version() != version)
-                for (std::size_t k = i + 1; k < n; ++k) homes[k] = cache.home(keys[k]);
+            detail::place_other_word({text + begin, starts[first + i + 1] - begin}, origin + begin, batch.keys[i], batch.homes[i], cache, scratch, out, miss);
+            id = out.ids.reserve(most), span = out.spans.reserve(most);
+            if (cache.version() != version) batch.move_homes(i + 1, n, cache);
         }
         out.ids.finish(id), out.spans.finish(span);
     }

@@ -17,6 +17,7 @@
 #include <new>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #if defined(__SSE2__)
@@ -227,6 +228,33 @@ class WordCache {
     std::vector<LongSlot> long_slots_;
     std::size_t long_mask_ = 0, long_used_ = 0;
     std::vector<TokenId> arena_;
+};
+
+// Keys and home lines of up to 64 words, whose memory is asked for before any is looked at: by then it is there.
+struct WordBatch {
+    static constexpr std::size_t most = 64;
+    WordKey keys[most];
+    std::size_t homes[most];
+
+    // Word i is bytes starts[i] … starts[i + 1] of text, of which 16 from starts[i] on are readable.
+    [[gnu::always_inline]] void ask_for(const char* text, const std::uint32_t* starts, std::size_t count, const WordCache& cache) noexcept {
+        for (std::size_t i = 0; i < count; ++i) {
+            keys[i] = word_key(text + starts[i], starts[i + 1] - starts[i]);
+            homes[i] = cache.home(keys[i]);
+            __builtin_prefetch(&cache.line(homes[i]));
+        }
+    }
+    // Where word i lies if its home line holds it; else any slot, and false.
+    [[gnu::always_inline]] std::pair<const WordCache::Slot&, bool> find(std::size_t i, const WordCache& cache) const noexcept {
+        const WordCache::Line& line = cache.line(homes[i]);
+        // Without a branch on which of the two it is: that is anybody's guess.
+        const unsigned in_first = same_key(line.slots[0].key, keys[i]), in_second = same_key(line.slots[1].key, keys[i]);
+        return {line.slots[in_second >> 16], ((in_first | in_second) >> 16) != 0};
+    }
+    // To be called for words [from, count) when the homes have changed.
+    void move_homes(std::size_t from, std::size_t count, const WordCache& cache) noexcept {
+        for (std::size_t i = from; i < count; ++i) homes[i] = cache.home(keys[i]);
+    }
 };
 
 }  // namespace morsel::fast

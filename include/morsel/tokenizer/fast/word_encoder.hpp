@@ -39,35 +39,24 @@ template <class Miss>
 // miss(word, ids) appends the ids of a word.
 template <class Miss>
 void encode_words(const char* text, const std::uint32_t* starts, std::size_t count, WordCache& cache, std::vector<TokenId>& scratch, Buffer<TokenId>& out, Miss&& miss) {
-    constexpr std::size_t batch = 64;
-    WordKey keys[batch];
-    std::size_t homes[batch];
-    for (std::size_t first = 0; first < count; first += batch) {
-        const std::size_t n = std::min(batch, count - first);
+    WordBatch batch;
+    for (std::size_t first = 0; first < count; first += batch.most) {
+        const std::size_t n = std::min(batch.most, count - first);
+        batch.ask_for(text, starts + first, n, cache);
+        TokenId* at = out.reserve(batch.most * WordCache::inline_ids + 4);
         for (std::size_t i = 0; i < n; ++i) {
-            const std::uint32_t begin = starts[first + i], length = starts[first + i + 1] - begin;
-            keys[i] = word_key(text + begin, length);
-            homes[i] = cache.home(keys[i]);
-            __builtin_prefetch(&cache.line(homes[i]));
-        }
-        TokenId* at = out.reserve(batch * WordCache::inline_ids + 4);
-        for (std::size_t i = 0; i < n; ++i) {
-            const WordCache::Line& line = cache.line(homes[i]);
-            // Without a branch on which of the two it is: that is anybody's guess.
-            const unsigned in_first = same_key(line.slots[0].key, keys[i]), in_second = same_key(line.slots[1].key, keys[i]);
-            const WordCache::Slot& slot = line.slots[in_second >> 16];
+            const auto [slot, known] = batch.find(i, cache);
             std::memcpy(at, slot.ids, 16);
-            if (((in_first | in_second) >> 16) != 0) [[likely]] {
+            if (known) [[likely]] {
                 at += slot.count;
                 continue;
             }
             out.finish(at);
             const std::uint32_t begin = starts[first + i];
             const unsigned version = cache.version();
-            detail::encode_other_word({text + begin, starts[first + i + 1] - begin}, keys[i], homes[i], cache, scratch, out, miss);
-            at = out.reserve(batch * WordCache::inline_ids + 4);
-            if (cache.version() != version)
-                for (std::size_t k = i + 1; k < n; ++k) homes[k] = cache.home(keys[k]);
+            detail::encode_other_word({text + begin, starts[first + i + 1] - begin}, batch.keys[i], batch.homes[i], cache, scratch, out, miss);
+            at = out.reserve(batch.most * WordCache::inline_ids + 4);
+            if (cache.version() != version) batch.move_homes(i + 1, n, cache);
         }
         out.finish(at);
     }
