@@ -46,6 +46,21 @@ def ids_of(command, path, lines):
     return [[int(i) for i in shown.replace(",", " ").strip("[]").split()] for shown in encode.stdout.split("\n")] if encode.returncode == 0 else encode.stderr
 
 
+def ids_differ(rng, command, files, directory, text, what, reference=None):
+    """Where the saved tokenizer encodes differently here, in the reference, and in the tokenizer that the reference trained; None where nowhere."""
+    loaded = Tokenizer.from_file(str(directory / "tokenizer.json"))
+    lines = [t for t in [text[:3000], text[-500:]] + [corpus(rng, files)[:500] for _ in range(3)] if t]
+    ours = ids_of(command, directory, lines)
+    if isinstance(ours, str):
+        return f"{what}: {ours}"
+    for line, ids in zip(lines, ours):
+        if loaded.encode(line).ids != ids:
+            return f"{what}: ids differ on {line[:80]!r}"
+        if reference is not None and reference.encode(line).ids != ids:
+            return f"{what}: the reference's own tokenizer encodes differently {line[:80]!r}"
+    return None
+
+
 def wordpiece(rng, command, files, directory):
     """What morsel learned is read by the reference and encodes the same there."""
     text = corpus(rng, files)
@@ -56,15 +71,7 @@ def wordpiece(rng, command, files, directory):
                           "--objective", objective, "--vocab-size", str(rng.choice([50, 300, 2000])), "--min-frequency", str(rng.choice([0, 2, 5]))], capture_output=True, text=True)
     if run.returncode != 0:
         return None if "no words" in run.stderr else f"{what}: {run.stderr}"
-    loaded = Tokenizer.from_file(str(directory / "tokenizer.json"))
-    lines = [t for t in [text[:3000], text[-500:]] + [corpus(rng, files)[:500] for _ in range(3)] if t]
-    ours = ids_of(command, directory, lines)
-    if isinstance(ours, str):
-        return f"{what}: {ours}"
-    for line, ids in zip(lines, ours):
-        if loaded.encode(line).ids != ids:
-            return f"{what}: ids differ on {line[:80]!r}"
-    return None
+    return ids_differ(rng, command, files, directory, text, what)
 
 
 def one(rng, command, files, directory):
@@ -112,17 +119,7 @@ def one(rng, command, files, directory):
         at = next((i for i, (a, b) in enumerate(zip(saved["merges"], expected["merges"])) if a != b), "the end")
         return f"{what}: merges differ from {at} on"
 
-    loaded = Tokenizer.from_file(str(directory / "tokenizer.json"))
-    lines = [t for t in [text[:3000], text[-500:]] + [corpus(rng, files)[:500] for _ in range(3)] if t]
-    ours = ids_of(command, directory, lines)
-    if isinstance(ours, str):
-        return f"{what}: {ours}"
-    for line, ids in zip(lines, ours):
-        if loaded.encode(line).ids != ids:
-            return f"{what}: ids differ on {line[:80]!r}"
-        if reference.encode(line).ids != ids:
-            return f"{what}: the reference's own tokenizer encodes differently {line[:80]!r}"
-    return None
+    return ids_differ(rng, command, files, directory, text, what, reference)
 
 
 def main():
