@@ -107,6 +107,7 @@ inline CountedWords count_words(std::span<const std::filesystem::path> files, co
     });
     if (cancelled) throw Error("cancelled");
     if (bad) throw Error("no UTF-8", {.file = blocks.file(bad->file).string(), .key = "byte " + std::to_string(bad->byte)});
+    if (progress && !progress({"count", blocks.done(), blocks.total()})) throw Error("cancelled");  // the calling thread may have read no block
     if (!spilled.empty()) {
         for (auto& counter : counters) spill(*counter), counter.reset();
         return CountedWords(std::move(spilled));

@@ -255,7 +255,7 @@ inline WordVectors train_word2vec(Cpu& device, const WordSequences& corpus, cons
             if (thread == 0 && progress && !progress({"train", done + corpus.begins[parts[part + 1]] - corpus.begins[parts[part]], words * options.epochs})) cancelled = true;
         }
     });
-    if (cancelled) throw Error("cancelled");
+    if (cancelled || (progress && !progress({"train", words * options.epochs, words * options.epochs}))) throw Error("cancelled");  // the calling thread may have had no part
     std::vector<float> vectors;
     vectors.reserve(corpus.words.size() * options.dimension);
     for (std::size_t word = 0; word < corpus.words.size(); ++word) {

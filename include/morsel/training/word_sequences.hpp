@@ -170,7 +170,7 @@ inline WordSequences read_word_sequences(std::span<const std::filesystem::path> 
             if (thread == 0 && progress && !progress({"encode", blocks.done(), blocks.total()})) cancelled = true;
         }
     });
-    if (cancelled) throw Error("cancelled");
+    if (cancelled || (progress && !progress({"encode", blocks.done(), blocks.total()}))) throw Error("cancelled");  // the calling thread may have read no block
     std::sort(parts.begin(), parts.end(), [](const Part& a, const Part& b) { return a.file != b.file ? a.file < b.file : a.begin < b.begin; });
     std::size_t total = 0;
     for (const Part& part : parts) total += part.writer.ids.size();
