@@ -39,7 +39,11 @@ class FastEncoder {
         if (!encoder->take_byte_level(parts) && !encoder->take_spaced(parts) && !encoder->take_plain(parts)) return nullptr;
         // The reference's offsets of a precompiled charsmap drift behind some characters: a unit's depend on what is before it.
         const auto drifts = [](const auto& step) { return std::holds_alternative<PrecompiledNormalizer>(step); };
-        encoder->can_place_ = model_id_bound(parts.model) <= placed_id_bound && !(parts.normalizer && std::any_of(parts.normalizer->steps.begin(), parts.normalizer->steps.end(), drifts));
+        // A piece without tokens would be a word that nobody sees.
+        const auto* bpe = std::get_if<Bpe>(&parts.model);
+        const bool pieces_show = encoder->kind_ != Kind::plain || bpe == nullptr || bpe->unk_token.has_value();
+        const auto fits = [](const AddedToken& token) { return token.id < placed_id_bound; };
+        encoder->can_place_ = pieces_show && model_id_bound(parts.model) <= placed_id_bound && std::all_of(added.begin(), added.end(), fits) && !(parts.normalizer && std::any_of(parts.normalizer->steps.begin(), parts.normalizer->steps.end(), drifts));
         return encoder;
     }
 
@@ -82,20 +86,21 @@ class FastEncoder {
         return false;
     }
 
-    // The same for workspace.placed: ids, and the bytes of the whole text that they stand for. plain(text, tokens) appends PlacedTokens.
-    // Also gives false where the section must be normalized first.
-    template <class Plain> bool place(const TokenizerParts& parts, std::string_view section, std::size_t begin, Workspace& workspace, Plain&& plain) const {
+    // The same for workspace.placed: marks, and the bytes of the whole text that they stand for. plain(text, tokens) appends PlacedTokens.
+    // `pieces`: whether the marks must tell pieces apart, else they may begin more of them. Also gives false where the section must be normalized first.
+    template <class Plain> bool place(const TokenizerParts& parts, std::string_view section, std::size_t begin, bool pieces, Workspace& workspace, Plain&& plain) const {
         if (section.empty()) return true;
         if (!can_place_) return false;
         if (normalize_first_)
             for (const auto& step : parts.normalizer->steps)
                 if (!unicode::is_normalized_quick(section, std::get<UnicodeNormalizer>(step).form)) return false;
         if (!workspace.placed_cache) workspace.placed_cache = std::make_unique<WordCache>(pool_.cache_bytes());
-        const std::size_t first = workspace.placed.ids.size(), size_of_first = unicode::decode(section, 0).size;
+        const std::size_t first = workspace.placed.marks.size(), size_of_first = unicode::decode(section, 0).size;
         const bool spaced = puts_space_before(section, begin);
         if (spaced) section = workspace.text.assign(1, ' ').append(section);
         const std::size_t origin = spaced ? begin - 1 : begin;  // the space stands one byte before, perhaps before byte 0
         bool done = false;
+        workspace.cut.cut_inside = false;
         switch (kind_) {
             case Kind::byte_level:
                 done = place_by(section, origin, workspace, [&](std::string_view word, std::vector<PlacedToken>& tokens) { place_bytes(std::get<Bpe>(parts.model), word, workspace, tokens); });
@@ -105,13 +110,18 @@ class FastEncoder {
                 break;
             case Kind::plain:
                 done = place_by(section, origin, workspace, [&](std::string_view unit, std::vector<PlacedToken>& tokens) {
-                    const auto put = [&](TokenId id, std::size_t from, std::size_t to) { tokens.push_back({id, static_cast<std::uint32_t>(from), static_cast<std::uint32_t>(to)}); };
+                    const auto put = [&](TokenId id, std::size_t from, std::size_t to) { tokens.push_back({id, static_cast<std::uint32_t>(from), static_cast<std::uint32_t>(to), tokens.empty()}); };
                     if (!bert_ || !bert_->encode(unit, workspace.word, put)) plain(unit, tokens);
                 });
                 break;
         }
+        if (done && pieces) {
+            if (kind_ == Kind::spaced)  // the section is one piece
+                for (std::size_t i = first + 1; i < workspace.placed.marks.size(); ++i) workspace.placed.marks.data()[i] &= ~std::uint32_t{1};
+            else if (workspace.cut.cut_inside) unmark_cuts(section, origin, first, workspace);
+        }
         // The space that was put in front stands for the first character.
-        for (std::size_t i = first; done && spaced && i < workspace.placed.ids.size() && workspace.placed.spans.data()[i].begin == static_cast<std::uint32_t>(origin); ++i) {
+        for (std::size_t i = first; done && spaced && i < workspace.placed.marks.size() && workspace.placed.spans.data()[i].begin == static_cast<std::uint32_t>(origin); ++i) {
             ShortSpan& span = workspace.placed.spans.data()[i];
             span = {static_cast<std::uint32_t>(begin), span.end == begin ? static_cast<std::uint32_t>(begin + size_of_first) : span.end};
         }
@@ -156,6 +166,23 @@ class FastEncoder {
         return true;
     }
 
+    // Leaves those tokens marked, from `first` on, that begin a piece of the pattern.
+    void unmark_cuts(std::string_view section, std::size_t origin, std::size_t first, Workspace& workspace) const {
+        std::uint32_t* const marks = workspace.placed.marks.data();
+        const ShortSpan* const spans = workspace.placed.spans.data();
+        std::size_t token = first;
+        for (std::size_t at = 0; at < section.size();) {
+            const Pieces pieces = piece_cutter_.cut(section, at, workspace.cut);
+            for (std::size_t i = 0; i < pieces.count; ++i) {
+                const auto begin = static_cast<std::uint32_t>(origin + at + workspace.cut.starts[i]);
+                for (; token < workspace.placed.marks.size() && spans[token].begin != begin; ++token) marks[token] &= ~std::uint32_t{1};
+                ++token;
+            }
+            at += pieces.bytes;
+        }
+        for (; token < workspace.placed.marks.size(); ++token) marks[token] &= ~std::uint32_t{1};
+    }
+
     // One word of byte-level BPE.
     void encode_bytes(const Bpe& model, std::string_view word, MergeSpace& space, std::vector<TokenId>& ids) const {
         if (model.ignore_merges)
@@ -172,7 +199,7 @@ class FastEncoder {
             std::size_t begin = at, end = at += unicode::count_code_points(*model.vocabulary.token(id));
             while (is_inner(begin)) --begin;
             while (is_inner(end)) ++end;
-            tokens.push_back({id, static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(end)});
+            tokens.push_back({id, static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(end), tokens.empty()});
         }
     }
 
@@ -201,7 +228,7 @@ class FastEncoder {
         }
         ModelTokens found;
         tokenize(model, marked, found);
-        for (const ModelToken& token : found) tokens.push_back({token.id, characters[token.begin].begin, characters[token.end - 1].end});
+        for (const ModelToken& token : found) tokens.push_back({token.id, characters[token.begin].begin, characters[token.end - 1].end, tokens.empty()});
     }
 
     // ByteLevel, Split by a known pattern and then ByteLevel, or Digits and then ByteLevel; in front of them nothing or NFC and its kin.
@@ -232,6 +259,7 @@ class FastEncoder {
             });
         }
         cutter_ = PieceCutter(known->scanner, std::move(pairs));
+        piece_cutter_ = PieceCutter(known->scanner);
         if (known->prefix_space) space_before_ = SpaceBefore::unless_there;
         kind_ = Kind::byte_level;
         return true;
@@ -357,6 +385,7 @@ class FastEncoder {
     bool normalize_first_ = false;
     bool can_place_ = false;  // tell offsets too
     PieceCutter cutter_;
+    PieceCutter piece_cutter_;            // byte_level, without cuts inside of pieces
     BytePairMerger merger_;               // byte_level
     PairMerger pairs_;                    // spaced
     std::array<TokenId, 128> ascii_ids_;  // spaced

@@ -28,6 +28,7 @@ struct CutSpace {
     std::uint64_t bits[last_chunk_bytes / 64 + 2], suspects[last_chunk_bytes / 64 + 2];
     CharacterMasks masks[last_chunk_bytes / 64 + 1];
     char last[last_chunk_bytes + 64];  // the end of a text, with zeros behind it
+    bool cut_inside = false;           // set when a piece has been cut once more
 };
 
 // Pieces from a place of the text on: piece i is the bytes space.starts[i] … space.starts[i + 1] of `text`, which is the place in the
@@ -110,7 +111,7 @@ inline void cut_ideographs(const TokenPairs& pairs, const char* text, std::size_
         for (std::uint64_t left = inside & ~space.bits[w]; left != 0; left &= left - 1) {
             const char* at = text + 64 * w + std::countr_zero(left);
             if (static_cast<unsigned char>(*at) - 0xE3u > 6) continue;
-            if (!pairs.may_meet(at)) space.bits[w] |= left & (~left + 1);
+            if (!pairs.may_meet(at)) space.bits[w] |= left & (~left + 1), space.cut_inside = true;
         }
     }
 }
