@@ -51,8 +51,8 @@ std::string random_text(std::mt19937& random, const Tokenizer& tokenizer) {
 
 TEST_CASE("ids and offsets alone equal those of encodings on random text") {
     std::vector<std::filesystem::path> paths = {test_data() / "tokenizers/byte_level.json", test_data() / "tiny-llm", test_data() / "tokenizers/byte_fallback.json",
-                                                test_data() / "tokenizers/wordpiece.json", test_data() / "tokenizers/wordpiece"};
-    for (const char* model : {"gpt2", "roberta-base", "phi-3-mini-4k-instruct", "bert-base-cased"})
+                                                test_data() / "tokenizers/wordpiece.json", test_data() / "tokenizers/wordpiece", test_data() / "tokenizers/sentencepiece"};
+    for (const char* model : {"gpt2", "roberta-base", "phi-3-mini-4k-instruct", "bert-base-cased", "llama2-sentencepiece"})
         if (const auto path = reference_data(std::filesystem::path("models") / model)) paths.push_back(*path);
     for (const auto& path : paths) {
         const Tokenizer tokenizer = morsel_test::load_tokenizer(path);

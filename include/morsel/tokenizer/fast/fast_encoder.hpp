@@ -2,7 +2,7 @@
 // look each up in a memory of words met before (word_encoder.hpp). What a tokenizer's words are, and how a new one becomes ids, is
 // decided once, when it is loaded:
 //   byte-level BPE       pieces of the split pattern; new ones are merged by BytePairMerger
-//   spaced BPE           SentencePiece-like: ▁ for spaces and no pattern; units cut where the vocabulary proves that it is safe
+//   spaced BPE           SentencePiece, and like it: ▁ for spaces and no pattern; units cut where the vocabulary proves that it is safe
 //   plain units          any model after BERT's pre-tokenizer, Metaspace or WhitespaceSplit: new units go through the plain pipeline
 // The plain pipeline in tokenizer.hpp is the reference; tests hold the two equal. A tokenizer of another kind has no fast encoder.
 #pragma once
@@ -20,6 +20,7 @@
 
 #include "morsel/tokenizer/fast/bert_words.hpp"
 #include "morsel/tokenizer/fast/byte_pair_merger.hpp"
+#include "morsel/tokenizer/fast/sentencepiece_merges.hpp"
 #include "morsel/tokenizer/fast/unigram_words.hpp"
 #include "morsel/tokenizer/fast/unit_cutter.hpp"
 #include "morsel/tokenizer/fast/workspace.hpp"
@@ -34,9 +35,9 @@ class FastEncoder {
     static std::shared_ptr<FastEncoder> create(const TokenizerParts& parts, std::size_t cache_bytes) {
         const auto& added = parts.added_tokens.tokens();
         const bool looks_at_normalized = std::any_of(added.begin(), added.end(), [](const AddedToken& token) { return token.normalized; });
-        if (parts.normalizer && looks_at_normalized) return nullptr;
+        if ((parts.normalizer || std::holds_alternative<SentencePiece>(parts.model)) && looks_at_normalized) return nullptr;
         std::shared_ptr<FastEncoder> encoder(new FastEncoder(cache_bytes));
-        if (!encoder->take_byte_level(parts) && !encoder->take_spaced(parts) && !encoder->take_plain(parts)) return nullptr;
+        if (!encoder->take_byte_level(parts) && !encoder->take_spaced(parts) && !encoder->take_sentencepiece(parts) && !encoder->take_plain(parts)) return nullptr;
         // The reference's offsets of a precompiled charsmap drift behind some characters: a unit's depend on what is before it.
         const auto drifts = [](const auto& step) { return std::holds_alternative<PrecompiledNormalizer>(step); };
         // A piece without tokens would be a word that nobody sees.
@@ -73,7 +74,7 @@ class FastEncoder {
             case Kind::byte_level:
                 return encode_by(section, workspace, [&](std::string_view word, std::vector<TokenId>& ids) { encode_bytes(std::get<Bpe>(parts.model), word, workspace.merge, ids); });
             case Kind::spaced:
-                return encode_by(section, workspace, [&](std::string_view unit, std::vector<TokenId>& ids) { encode_spaced(std::get<Bpe>(parts.model), unit, workspace.merge, ids); });
+                return encode_by(section, workspace, [&](std::string_view unit, std::vector<TokenId>& ids) { encode_spaced(parts, unit, workspace.merge, ids); });
             case Kind::plain:
                 return encode_by(section, workspace, [&](std::string_view unit, std::vector<TokenId>& ids) {
                     if (unigram_ && unigram_->encode(std::get<Unigram>(parts.model), unit, workspace.unigram)) {
@@ -106,7 +107,7 @@ class FastEncoder {
                 done = place_by(section, origin, workspace, [&](std::string_view word, std::vector<PlacedToken>& tokens) { place_bytes(std::get<Bpe>(parts.model), word, workspace, tokens); });
                 break;
             case Kind::spaced:
-                done = place_by(section, origin, workspace, [&](std::string_view unit, std::vector<PlacedToken>& tokens) { place_spaced(std::get<Bpe>(parts.model), unit, tokens); });
+                done = place_by(section, origin, workspace, [&](std::string_view unit, std::vector<PlacedToken>& tokens) { place_spaced(parts, unit, tokens); });
                 break;
             case Kind::plain:
                 done = place_by(section, origin, workspace, [&](std::string_view unit, std::vector<PlacedToken>& tokens) {
@@ -120,10 +121,11 @@ class FastEncoder {
                 for (std::size_t i = first + 1; i < workspace.placed.marks.size(); ++i) workspace.placed.marks.data()[i] &= ~std::uint32_t{1};
             else if (workspace.cut.cut_inside) unmark_cuts(section, origin, first, workspace);
         }
-        // The space that was put in front stands for the first character.
+        // The space that was put in front stands for the first character, in SentencePiece for nothing.
+        const std::size_t stands_for = std::holds_alternative<SentencePiece>(parts.model) ? 0 : size_of_first;
         for (std::size_t i = first; done && spaced && i < workspace.placed.marks.size() && workspace.placed.spans.data()[i].begin == static_cast<std::uint32_t>(origin); ++i) {
             ShortSpan& span = workspace.placed.spans.data()[i];
-            span = {static_cast<std::uint32_t>(begin), span.end == begin ? static_cast<std::uint32_t>(begin + size_of_first) : span.end};
+            span = {static_cast<std::uint32_t>(begin), span.end == begin ? static_cast<std::uint32_t>(begin + stands_for) : span.end};
         }
         return done;
     }
@@ -204,20 +206,23 @@ class FastEncoder {
     }
 
     // One unit of spaced BPE, whose spaces are U+2581 in the vocabulary. A character that is no token is its bytes.
-    void encode_spaced(const Bpe& model, std::string_view unit, MergeSpace& space, std::vector<TokenId>& ids) const {
+    void encode_spaced(const TokenizerParts& parts, std::string_view unit, MergeSpace& space, std::vector<TokenId>& ids) const {
+        const auto* sentencepiece = std::get_if<SentencePiece>(&parts.model);
+        const Vocabulary& vocabulary = vocabulary_of(parts.model);
+        const auto& byte_tokens = sentencepiece != nullptr ? sentencepiece->byte_tokens : std::get<Bpe>(parts.model).byte_tokens;
         std::vector<TokenId>& symbols = space.characters;
         symbols.clear();
         for (std::size_t i = 0; i < unit.size();) {
             const std::size_t size = unicode::decode(unit, i).size;
             if (size == 1) symbols.push_back(ascii_ids_[static_cast<unsigned char>(unit[i])]);
-            else if (const auto id = model.vocabulary.id(unit.substr(i, size))) symbols.push_back(*id);
-            else for (const char byte : unit.substr(i, size)) symbols.push_back(*model.byte_tokens[static_cast<unsigned char>(byte)]);
+            else if (const auto id = vocabulary.id(unit.substr(i, size))) symbols.push_back(*id);
+            else for (const char byte : unit.substr(i, size)) symbols.push_back(*byte_tokens[static_cast<unsigned char>(byte)]);
             i += size;
         }
         pairs_.merge(
             symbols.size(), [&](std::size_t i) { return symbols[i]; }, [&](std::size_t i) { return pairs_.rank(symbols[i], symbols[i + 1]); }, space, ids);
     }
-    static void place_spaced(const Bpe& model, std::string_view unit, std::vector<PlacedToken>& tokens) {
+    static void place_spaced(const TokenizerParts& parts, std::string_view unit, std::vector<PlacedToken>& tokens) {
         std::string marked;                   // the unit as the model knows it
         std::vector<PlacedToken> characters;  // [bytes of marked] the character that each belongs to
         for (std::size_t i = 0; i < unit.size();) {
@@ -227,7 +232,16 @@ class FastEncoder {
             characters.resize(marked.size(), {0, static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(i)});
         }
         ModelTokens found;
-        tokenize(model, marked, found);
+        if (const auto* model = std::get_if<SentencePiece>(&parts.model)) {
+            for (const ModelToken& token : morsel::detail::sentencepiece_merge(*model, marked)) {
+                const std::uint32_t begin = characters[token.begin].begin, end = characters[token.end - 1].end;
+                if (token.id != model->unk_id) tokens.push_back({token.id, begin, end, tokens.empty()});
+                else  // of its bytes only the last one covers the character
+                    for (std::size_t i = token.begin; i < token.end; ++i) tokens.push_back({*model->byte_tokens[static_cast<unsigned char>(marked[i])], begin, i + 1 == token.end ? end : begin, tokens.empty()});
+            }
+            return;
+        }
+        tokenize(std::get<Bpe>(parts.model), marked, found);
         for (const ModelToken& token : found) tokens.push_back({token.id, characters[token.begin].begin, characters[token.end - 1].end, tokens.empty()});
     }
 
@@ -317,19 +331,33 @@ class FastEncoder {
                     return false;
                 }
             }
-        if (!marks) return false;
-        auto pairs = std::make_shared<TokenPairs>(model->vocabulary.size());
+        return marks && take_spaced_units(model->vocabulary, model->byte_tokens, PairMerger::create(model->merges, model->vocabulary.id_bound()));
+    }
+
+    // SentencePiece's own BPE models that change nothing but spaces.
+    bool take_sentencepiece(const TokenizerParts& parts) {
+        const auto* model = std::get_if<SentencePiece>(&parts.model);
+        if (model == nullptr || model->method != SentencePieceMethod::bpe || !model->byte_fallback || model->remove_extra_whitespaces || !model->escape_whitespaces ||
+            model->whitespace_as_suffix || !model->charsmap.empty() || !model->vocabulary.id("\u2581"))
+            return false;
+        const auto merges = sentencepiece_merges(*model);
+        if (!merges) return false;
+        space_before_ = model->add_dummy_prefix ? SpaceBefore::always : SpaceBefore::never;
+        return take_spaced_units(model->vocabulary, model->byte_tokens, PairMerger::create(*merges, model->vocabulary.id_bound(), true));
+    }
+
+    bool take_spaced_units(const Vocabulary& vocabulary, const std::array<std::optional<TokenId>, 256>& byte_tokens, std::optional<PairMerger> merger) {
+        auto pairs = std::make_shared<TokenPairs>(vocabulary.size());
         bool bytes_merge = false;  // a token made out of byte tokens; never seen
-        model->vocabulary.for_each([&](std::string_view token, TokenId) {
+        vocabulary.for_each([&](std::string_view token, TokenId) {
             if (token.size() > 6 && token.find("<0x") != token.npos) bytes_merge = true;
             pairs->add(token);
         });
-        auto merger = PairMerger::create(*model);
         if (bytes_merge || !merger) return false;
         pairs_ = std::move(*merger);
         for (std::size_t c = 0; c < ascii_ids_.size(); ++c) {
             const char character = static_cast<char>(c);
-            ascii_ids_[c] = c == ' ' ? *model->vocabulary.id("\u2581") : model->vocabulary.id({&character, 1}).value_or(*model->byte_tokens[c]);
+            ascii_ids_[c] = c == ' ' ? *vocabulary.id("\u2581") : vocabulary.id({&character, 1}).value_or(*byte_tokens[c]);
         }
         cutter_ = PieceCutter(CutRule{{}, std::move(pairs)}, &cut_units<detail::SpacedUnits>);
         kind_ = Kind::spaced;
