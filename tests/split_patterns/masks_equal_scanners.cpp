@@ -18,7 +18,7 @@ struct Pattern {
     SplitScanner scanner;
 };
 const std::vector<Pattern> patterns = {{"gpt2", split::gpt2}, {"smollm", split::smollm}, {"llama3", split::llama3}, {"cl100k", split::cl100k_tiktoken}, {"qwen2", split::qwen2},
-                                       {"qwen35", split::qwen35}, {"o200k", split::o200k}, {"tekken", split::tekken}, {"deepseek", split::deepseek_text}};
+                                       {"qwen35", split::qwen35}, {"o200k", split::o200k}, {"tekken", split::tekken}, {"deepseek", split::deepseek}};
 
 bool same_as_scanner(const fast::PieceCutter& cutter, fast::CutSpace& space, const SplitScanner& scanner, std::string_view text) {
     std::size_t expected = 0;  // the scanner's position
@@ -96,5 +96,34 @@ TEST_CASE("text that is no UTF-8 is refused by the cutter, whole pieces before i
                     INFO(pattern.name << " " << before << " " << behind);
                     REQUIRE(refused);
                 }
+    }
+}
+
+TEST_CASE("DeepSeek's three patterns at once cut as one after the other") {
+    const auto piece_ends = [](std::string_view text) {
+        std::vector<std::size_t> ends;
+        const SplitScanner steps[] = {split::deepseek_numbers, split::deepseek_cjk, split::deepseek_text};
+        const auto cut = [&](auto&& self, std::size_t begin, std::size_t end, std::size_t step) -> void {
+            if (step == std::size(steps)) return ends.push_back(end);
+            const std::string_view piece = text.substr(begin, end - begin);
+            for (std::size_t at = 0; at < piece.size();) {
+                const std::size_t next = steps[step].next(piece, at);
+                self(self, begin + at, begin + next, step + 1);
+                at = next;
+            }
+        };
+        cut(cut, 0, text.size(), 0);
+        return ends;
+    };
+    // Of each kind one in each zone: kana that are marks, symbols, or no characters at all; controls.
+    const std::vector<std::string> parts = {"a", "b", "\u00e9", "1", "\u0663", " ", "\u3000", "\n", "\r\n", "!", "'", "\u20ac", "\u0301", "\u4e2d", "\u30a2", "\u30fb", "\u309b", "\u3099", "\u3097", "\u3041", "\x01", "\u200b", "\u9fa6", "\U0001f4cc"};
+    std::mt19937 random(12);
+    for (int round = 0; round < 60000; ++round) {
+        std::string text;
+        for (std::size_t n = 1 + random() % (round % 10 == 0 ? 60 : 7); n > 0; --n) text += parts[random() % parts.size()];
+        std::vector<std::size_t> got;
+        for (std::size_t at = 0; at < text.size();) got.push_back(at = split::deepseek.next(text, at));
+        INFO(text);
+        REQUIRE(got == piece_ends(text));
     }
 }
