@@ -3,7 +3,7 @@
 // decided once, when it is loaded:
 //   byte-level BPE       pieces of the split pattern; new ones are merged by BytePairMerger
 //   spaced BPE           SentencePiece, and like it: ▁ for spaces and no pattern; units cut where the vocabulary proves that it is safe
-//   plain units          any model after BERT's pre-tokenizer, Metaspace or WhitespaceSplit: new units go through the plain pipeline
+//   plain units          any model after BERT's pre-tokenizer or others that cut at spaces: new units go through the plain pipeline
 // The plain pipeline in tokenizer.hpp is the reference; tests hold the two equal. A tokenizer of another kind has no fast encoder.
 #pragma once
 #include <algorithm>
@@ -42,7 +42,7 @@ class FastEncoder {
         const auto drifts = [](const auto& step) { return std::holds_alternative<PrecompiledNormalizer>(step); };
         // A piece without tokens would be a word that nobody sees.
         const auto* bpe = std::get_if<Bpe>(&parts.model);
-        const bool pieces_show = encoder->kind_ != Kind::plain || bpe == nullptr || bpe->unk_token.has_value();
+        const bool pieces_show = encoder->kind_ != Kind::plain || bpe == nullptr || bpe->unk_token || (ends_in_bytes(*parts.pre_tokenizer) && BytePairMerger::create(*bpe));
         const auto fits = [](const AddedToken& token) { return token.id < placed_id_bound; };
         encoder->can_place_ = pieces_show && model_id_bound(parts.model) <= placed_id_bound && std::all_of(added.begin(), added.end(), fits) && !(parts.normalizer && std::any_of(parts.normalizer->steps.begin(), parts.normalizer->steps.end(), drifts));
         return encoder;
@@ -370,7 +370,12 @@ class FastEncoder {
         return run != nullptr && run->of == ClassRun::Class::character && !run->greedy && run->at_least == 1 && text.size() == 1 && run->character == static_cast<unsigned char>(text[0]);
     }
 
-    // Whatever model, where white space cuts: BERT's pre-tokenizer, Metaspace and WhitespaceSplit.
+    static bool ends_in_bytes(const PreTokenizer& pre_tokenizer) {
+        return std::any_of(pre_tokenizer.steps.begin(), pre_tokenizer.steps.end(), [](const auto& step) { return std::holds_alternative<ByteLevelPreTokenizer>(step); });
+    }
+
+    // Whatever model, where spaces cut: BERT's pre-tokenizer; Metaspace, WhitespaceSplit, CLIP's pattern, GPT-2's (Falcon), and beside them steps
+    // that do not look across spaces.
     bool take_plain(const TokenizerParts& parts) {
         space_before_ = SpaceBefore::never;
         kind_ = Kind::plain;
@@ -387,10 +392,24 @@ class FastEncoder {
         if (parts.normalizer && !std::all_of(parts.normalizer->steps.begin(), parts.normalizer->steps.end(), [](const auto& step) { return stays_within_units(step); })) return false;
         const auto cuts_at_spaces = [](const auto& step) {
             if (std::holds_alternative<WhitespaceSplitPreTokenizer>(step)) return true;
+            if (const auto* bytes = std::get_if<ByteLevelPreTokenizer>(&step)) return bytes->use_regex && !bytes->add_prefix_space;
+            if (const auto* split = std::get_if<SplitPreTokenizer>(&step)) {
+                const auto* scanner = std::get_if<SplitScanner>(&split->pattern.matcher);
+                return scanner != nullptr && scanner->next == split::clip.next && split->invert && split->behavior == SplitBehavior::removed;
+            }
             const auto* metaspace = std::get_if<MetaspacePreTokenizer>(&step);
             return metaspace != nullptr && metaspace->split && metaspace->prepend != MetaspacePreTokenizer::Prepend::first;
         };
-        if (steps.empty() || !std::all_of(steps.begin(), steps.end(), cuts_at_spaces)) return false;
+        const auto looks_at_words_only = [](const auto& step) {
+            if (const auto* punctuation = std::get_if<PunctuationPreTokenizer>(&step)) return punctuation->behavior == SplitBehavior::contiguous || punctuation->behavior == SplitBehavior::isolated;
+            if (const auto* split = std::get_if<SplitPreTokenizer>(&step)) {
+                const auto* scanner = std::get_if<SplitScanner>(&split->pattern.matcher);
+                return scanner != nullptr && scanner->next == split::three_digits.next && !split->invert && split->behavior == SplitBehavior::isolated;
+            }
+            return std::holds_alternative<DigitsPreTokenizer>(step);
+        };
+        if (std::none_of(steps.begin(), steps.end(), cuts_at_spaces) || !std::all_of(steps.begin(), steps.end(), [&](const auto& step) { return cuts_at_spaces(step) || looks_at_words_only(step); }))
+            return false;
         unigram_ = UnigramWords::create(parts);
         cutter_ = PieceCutter(CutRule{.newlines_are_spaces = unigram_ && unigram_->is_space('\n') && unigram_->is_space('\r')}, &cut_units<detail::SpacedUnits>);
         return true;
@@ -401,7 +420,8 @@ class FastEncoder {
         if (const auto* replace = std::get_if<ReplaceNormalizer>(&step)) {
             if (const auto* literal = std::get_if<std::string>(&replace->pattern.matcher)) return literal->find(' ') == literal->npos && replace->content.find(' ') == std::string::npos;
             const auto* run = std::get_if<ClassRun>(&replace->pattern.matcher);
-            return run != nullptr && run->greedy && run->of == ClassRun::Class::character && run->character == U' ' && replace->content == " ";
+            const bool spaces = run != nullptr && (run->of == ClassRun::Class::white_space || (run->of == ClassRun::Class::character && run->character == U' '));
+            return spaces && run->greedy && replace->content == " ";
         }
         if (const auto* strip = std::get_if<StripNormalizer>(&step)) return !strip->left;
         return std::holds_alternative<UnicodeNormalizer>(step) || std::holds_alternative<LowercaseNormalizer>(step) || std::holds_alternative<StripAccentsNormalizer>(step) ||
