@@ -359,7 +359,7 @@ class FastEncoder {
             const char character = static_cast<char>(c);
             ascii_ids_[c] = c == ' ' ? *vocabulary.id("\u2581") : vocabulary.id({&character, 1}).value_or(*byte_tokens[c]);
         }
-        cutter_ = PieceCutter(CutRule{{}, std::move(pairs)}, &cut_units<detail::SpacedUnits>);
+        cutter_ = unit_cutter<detail::SpacedUnits>({{}, std::move(pairs)});
         kind_ = Kind::spaced;
         return true;
     }
@@ -385,7 +385,7 @@ class FastEncoder {
             if (!parts.normalizer || parts.normalizer->steps.size() != 1) return false;
             const auto* bert = std::get_if<BertNormalizer>(&parts.normalizer->steps[0]);
             if (bert == nullptr || !bert->handle_chinese_chars) return false;
-            cutter_ = PieceCutter(CutRule{}, &cut_units<detail::BertUnits>);
+            cutter_ = unit_cutter<detail::BertUnits>({});
             bert_ = BertWords::create(parts.model, *bert);
             return true;
         }
@@ -411,7 +411,7 @@ class FastEncoder {
         if (std::none_of(steps.begin(), steps.end(), cuts_at_spaces) || !std::all_of(steps.begin(), steps.end(), [&](const auto& step) { return cuts_at_spaces(step) || looks_at_words_only(step); }))
             return false;
         unigram_ = UnigramWords::create(parts);
-        cutter_ = PieceCutter(CutRule{.newlines_are_spaces = unigram_ && unigram_->is_space('\n') && unigram_->is_space('\r')}, &cut_units<detail::SpacedUnits>);
+        cutter_ = unit_cutter<detail::SpacedUnits>({.newlines_are_spaces = unigram_ && unigram_->is_space('\n') && unigram_->is_space('\r')});
         return true;
     }
 

@@ -1,8 +1,8 @@
 // Ids together with the bytes of the text that they stand for: encode_words of word_encoder.hpp once more, with a memory of words of its
 // own, whose numbers hold a token's place within its word beside its mark (id · 2, and 1 more where it begins a piece of the pre-tokenizer):
-//   words of at most 15 bytes and 3 tokens   mark · 256 + begin · 16 + end
-//   other words below 64 KiB                 mark, begin · 65536 + end
-//   longer ones                              are not remembered
+//   words of at most 15 bytes   mark · 256 + begin · 16 + end
+//   others below 64 KiB         mark, begin · 65536 + end
+//   longer ones                 are not remembered
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -65,13 +65,14 @@ namespace detail {
 template <class Miss>
 [[gnu::noinline]] void place_other_word(std::string_view word, std::size_t origin, const WordKey& key, std::size_t home, WordCache& cache, std::vector<PlacedToken>& scratch, PlacedIds& out,
                                         Miss& miss) {
-    const auto put_short = [&](std::span<const std::uint32_t> packed) {
-        for (const std::uint32_t v : packed) out.push_back(v >> 8, origin + (v >> 4 & 15), origin + (v & 15));
-    };
-    if (word.size() <= short_word)
-        if (const WordCache::Slot* slot = cache.find(key, home)) return put_short({slot->ids, slot->count});
-    const std::uint64_t hash = cache.hash(word);
-    if (const auto packed = cache.find_long(word, hash); packed.data() != nullptr) {
+    const bool is_short = word.size() <= short_word;
+    const std::uint64_t hash = is_short ? 0 : cache.hash(word);
+    if (is_short) {
+        if (const auto packed = cache.find(key, home); packed.data() != nullptr) {
+            for (const std::uint32_t v : packed) out.push_back(v >> 8, origin + (v >> 4 & 15), origin + (v & 15));
+            return;
+        }
+    } else if (const auto packed = cache.find_long(word, hash); packed.data() != nullptr) {
         for (std::size_t i = 0; i < packed.size(); i += 2) out.push_back(packed[i], origin + (packed[i + 1] >> 16), origin + (packed[i + 1] & 0xffff));
         return;
     }
@@ -79,7 +80,7 @@ template <class Miss>
     miss(word, scratch);
     for (const PlacedToken& token : scratch) out.push_back(token.mark(), origin + token.begin, origin + token.end);
     std::vector<std::uint32_t> packed;
-    if (word.size() <= short_word && scratch.size() <= WordCache::inline_ids) {
+    if (is_short) {
         for (const PlacedToken& token : scratch) packed.push_back(token.mark() << 8 | token.begin << 4 | token.end);
         cache.insert(key, packed);
     } else if (word.size() < std::size_t{1} << 16) {
