@@ -359,7 +359,9 @@ class FastEncoder {
             const char character = static_cast<char>(c);
             ascii_ids_[c] = c == ' ' ? *vocabulary.id("\u2581") : vocabulary.id({&character, 1}).value_or(*byte_tokens[c]);
         }
-        cutter_ = unit_cutter<detail::SpacedUnits>({{}, std::move(pairs)});
+        bool letters_end = true;
+        for (char c = 'a'; c <= 'z'; ++c) letters_end = letters_end && !pairs->ascii_may_meet(c, ' ') && !pairs->ascii_may_meet(static_cast<char>(c - 'a' + 'A'), ' ');
+        cutter_ = unit_cutter<detail::SpacedUnits>({{}, std::move(pairs), false, letters_end});
         kind_ = Kind::spaced;
         return true;
     }

@@ -36,10 +36,15 @@ struct SpacedUnits {
                 for (std::uint64_t left = w == 0 ? runs & ~std::uint64_t{1} : runs; left != 0; left &= left - 1)
                     if (stands_alone(text, 64 * w + static_cast<std::size_t>(std::countr_zero(left)), 64 * words, lines)) space.bits[w] |= left & (~left + 1);
             } else {
-                // Between ASCII letters, and between a space and a letter, nobody need ask; within a run of spaces nobody may.
+                // Between ASCII letters, and between a space and a letter, nobody need ask; within a run of spaces nobody may. Most vocabularies
+                // hold no space behind a letter.
                 const std::uint64_t may_ask = ~m.inner & ~(m.space & ~spaces);
                 std::uint64_t ask = may_ask & (~(m.letter & after(m.letter | m.space, before.letter | before.space)) | after(m.inner, before.inner));
                 if (w == 0) ask &= ~std::uint64_t{1};
+                if (rule.letters_end_at_spaces) {
+                    space.bits[w] = ask & spaces & after(m.letter & ~m.inner, before.letter & ~before.inner);
+                    ask &= ~space.bits[w];
+                }
                 for (; ask != 0; ask &= ask - 1)
                     if (!may_meet(*rule.pairs, text + 64 * w + std::countr_zero(ask))) space.bits[w] |= ask & (~ask + 1);
             }
@@ -63,6 +68,7 @@ struct SpacedUnits {
     }
     // In tokens a space is U+2581.
     static bool may_meet(const TokenPairs& pairs, const char* at) noexcept {
+        if (((at[-1] | at[0]) & '\x80') == 0) return pairs.ascii_may_meet(at[-1], at[0]);
         if (at[0] != ' ' && at[-1] != ' ') return pairs.may_meet(at);
         char marked[8] = {};
         if (at[-1] == ' ') marked[0] = '\x96', marked[1] = '\x81';
