@@ -264,8 +264,10 @@ class FastEncoder {
             model->vocabulary.for_each([&](std::string_view token, TokenId) {
                 if (!has_high_bytes(token)) return;
                 bytes.clear();
-                for (std::size_t i = 0; i < token.size();) {
-                    const int byte = character_to_byte(unicode::next_code_point(token, i));
+                for (std::size_t i = 0; i < token.size(); ++i) {  // the alphabet's characters have one byte or two
+                    char32_t character = static_cast<unsigned char>(token[i]);
+                    if (character >= 0x80 && ++i < token.size()) character = (character & 0x1F) << 6 | (static_cast<unsigned char>(token[i]) & 0x3F);
+                    const int byte = character_to_byte(character);
                     if (byte < 0) return;
                     bytes += static_cast<char>(byte);
                 }
