@@ -38,13 +38,13 @@ class FastEncoder {
         if ((parts.normalizer || std::holds_alternative<SentencePiece>(parts.model)) && looks_at_normalized) return nullptr;
         std::shared_ptr<FastEncoder> encoder(new FastEncoder(cache_bytes));
         if (!encoder->take_byte_level(parts) && !encoder->take_spaced(parts) && !encoder->take_sentencepiece(parts) && !encoder->take_plain(parts)) return nullptr;
-        // The reference's offsets of a precompiled charsmap drift behind some characters: a unit's depend on what is before it.
         const auto drifts = [](const auto& step) { return std::holds_alternative<PrecompiledNormalizer>(step); };
+        encoder->may_drift_ = parts.normalizer && std::any_of(parts.normalizer->steps.begin(), parts.normalizer->steps.end(), drifts);
         // A piece without tokens would be a word that nobody sees.
         const auto* bpe = std::get_if<Bpe>(&parts.model);
         const bool pieces_show = encoder->kind_ != Kind::plain || bpe == nullptr || bpe->unk_token || (ends_in_bytes(*parts.pre_tokenizer) && BytePairMerger::create(*bpe));
         const auto fits = [](const AddedToken& token) { return token.id < placed_id_bound; };
-        encoder->can_place_ = pieces_show && model_id_bound(parts.model) <= placed_id_bound && std::all_of(added.begin(), added.end(), fits) && !(parts.normalizer && std::any_of(parts.normalizer->steps.begin(), parts.normalizer->steps.end(), drifts));
+        encoder->can_place_ = pieces_show && model_id_bound(parts.model) <= placed_id_bound && std::all_of(added.begin(), added.end(), fits);
         return encoder;
     }
 
@@ -88,7 +88,8 @@ class FastEncoder {
     }
 
     // The same for workspace.placed: marks, and the bytes of the whole text that they stand for. plain(text, tokens) appends PlacedTokens.
-    // `pieces`: whether the marks must tell pieces apart, else they may begin more of them. Also gives false where the section must be normalized first.
+    // `pieces`: whether the marks must tell pieces apart, else they may begin more of them. Also gives false where the section must be normalized first,
+    // or a precompiled charsmap makes offsets drift: in the reference they then depend on what is before a unit.
     template <class Plain> bool place(const TokenizerParts& parts, std::string_view section, std::size_t begin, bool pieces, Workspace& workspace, Plain&& plain) const {
         if (section.empty()) return true;
         if (!can_place_) return false;
@@ -100,22 +101,25 @@ class FastEncoder {
         const bool spaced = puts_space_before(section, begin);
         if (spaced) section = workspace.text.assign(1, ' ').append(section);
         const std::size_t origin = spaced ? begin - 1 : begin;  // the space stands one byte before, perhaps before byte 0
-        bool done = false;
+        bool done = false, drift = false;
         workspace.cut.cut_inside = false;
         switch (kind_) {
             case Kind::byte_level:
-                done = place_by(section, origin, workspace, [&](std::string_view word, std::vector<PlacedToken>& tokens) { place_bytes(std::get<Bpe>(parts.model), word, workspace, tokens); });
+                done = place_by(section, origin, workspace, [&](std::string_view word, std::vector<PlacedToken>& tokens) { place_bytes(std::get<Bpe>(parts.model), word, workspace, tokens); return true; });
                 break;
             case Kind::spaced:
-                done = place_by(section, origin, workspace, [&](std::string_view unit, std::vector<PlacedToken>& tokens) { place_spaced(parts, unit, tokens); });
+                done = place_by(section, origin, workspace, [&](std::string_view unit, std::vector<PlacedToken>& tokens) { place_spaced(parts, unit, tokens); return true; });
                 break;
             case Kind::plain:
                 done = place_by(section, origin, workspace, [&](std::string_view unit, std::vector<PlacedToken>& tokens) {
+                    if (may_drift_ && !offsets_stay(*parts.normalizer, unit)) return drift = true, false;
                     const auto put = [&](TokenId id, std::size_t from, std::size_t to) { tokens.push_back({id, static_cast<std::uint32_t>(from), static_cast<std::uint32_t>(to), tokens.empty()}); };
                     if (!bert_ || !bert_->encode(unit, workspace.word, put)) plain(unit, tokens);
+                    return true;
                 });
                 break;
         }
+        if (drift) return false;
         if (done && pieces) {
             if (kind_ == Kind::spaced)  // the section is one piece
                 for (std::size_t i = first + 1; i < workspace.placed.marks.size(); ++i) workspace.placed.marks.data()[i] &= ~std::uint32_t{1};
@@ -164,6 +168,16 @@ class FastEncoder {
             if (pieces.count == 0) return false;
             place_words(pieces.text, origin + at, workspace.cut.starts, pieces.count, *workspace.placed_cache, workspace.word_tokens, workspace.placed, miss);
             at += pieces.bytes;
+        }
+        return true;
+    }
+
+    // Whether the offsets behind this unit are those of the text.
+    static bool offsets_stay(const Normalizer& normalizer, std::string_view unit) {
+        AlignedText text = aligned(unit);
+        for (const auto& step : normalizer.steps) {
+            if (const auto* precompiled = std::get_if<PrecompiledNormalizer>(&step); precompiled != nullptr && !morsel::detail::keeps_count(*precompiled, text.text)) return false;
+            std::visit([&](const auto& s) { morsel::detail::apply(s, text); }, step);
         }
         return true;
     }
@@ -436,6 +450,7 @@ class FastEncoder {
     SpaceBefore space_before_ = SpaceBefore::never;
     bool normalize_first_ = false;
     bool can_place_ = false;  // tell offsets too
+    bool may_drift_ = false;  // offsets, by a precompiled charsmap
     PieceCutter cutter_;
     PieceCutter piece_cutter_;            // byte_level, without cuts inside of pieces
     BytePairMerger merger_;               // byte_level
