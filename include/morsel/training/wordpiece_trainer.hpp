@@ -59,7 +59,7 @@ struct CountQueue {
         const auto found = pairs.best();
         return found ? std::optional(found->pair) : std::nullopt;
     }
-    void update(TokenId, TokenId, TokenId, std::vector<std::uint32_t>& risen) { pairs.add(risen); }
+    void update(TokenId, TokenId, TokenId, std::span<const std::uint32_t> risen) { pairs.add(risen); }
 };
 
 template <class Queue> LearnedWordPiece train_wordpiece_by(const WordCounts& counts, const WordPieceTrainerOptions& options, const ProgressCallback& progress) {
