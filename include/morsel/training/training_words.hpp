@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -34,7 +35,8 @@ class TokenList {
         tokens_.emplace_back(token);
         return static_cast<TokenId>(tokens_.size() - 1);
     }
-    bool contains(std::string_view token) const { return ids_.find(token).has_value(); }
+    std::optional<TokenId> find(std::string_view token) const { return ids_.find(token); }
+    bool contains(std::string_view token) const { return find(token).has_value(); }
     std::size_t size() const noexcept { return tokens_.size(); }
     const std::string& operator[](TokenId id) const noexcept { return tokens_[id]; }
     std::vector<std::string> take() { return std::move(tokens_); }
@@ -62,6 +64,15 @@ template <class F> void for_each_symbol(std::string_view word, bool bytes, F&& f
         const bool first = i == 0;
         const char32_t c = bytes ? byte_to_character[static_cast<unsigned char>(word[i++])] : unicode::next_code_point(word, i);
         f(c, first, i >= word.size());
+    }
+}
+
+// Throws Error where a token is there twice.
+inline void check_distinct(std::span<const std::string> tokens) {
+    StringMap known;
+    for (const std::string& token : tokens) {
+        if (known.find(token)) throw Error("a token is there twice", {.found = token});
+        known.set(token, 0);
     }
 }
 

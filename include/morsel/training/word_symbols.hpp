@@ -21,8 +21,8 @@ class WordSymbols {
   public:
     static constexpr std::size_t long_word = 128;  // symbols; from here on a word is a list
 
-    // Takes the words over and fills the index with all pairs.
-    WordSymbols(TrainingWords& words, PairIndex& index) : symbols_(std::move(words.symbols)), known_(words.tokens.size()) {
+    // Takes the words over and fills the index with all pairs that may_pair(x, y) lets in.
+    template <class MayPair> WordSymbols(TrainingWords& words, PairIndex& index, MayPair&& may_pair) : symbols_(std::move(words.symbols)), known_(words.tokens.size()) {
         if (words.size() >= slot_bit) throw Error("too many distinct words", {.expected = "less than 2^31"});
         words_.resize(words.size());
         for (std::uint32_t w = 0; w < words_.size(); ++w) {
@@ -30,13 +30,15 @@ class WordSymbols {
             words_[w].count = words.counts[w], words_[w].begin = begin & begin_bits, words_[w].size = size >= long_word ? 0 : size & 0xff;
             const TokenId* s = symbols_.data() + begin;
             if (size >= long_word) {
-                link(s, size, w, index);
+                link(s, size, w, index, may_pair);
                 continue;
             }
-            for (std::size_t i = 0; i + 1 < size; ++i) index.add(index.number(s[i], s[i + 1]), words_[w].count, w);
+            for (std::size_t i = 0; i + 1 < size; ++i)
+                if (may_pair(s[i], s[i + 1])) index.add(index.number(s[i], s[i + 1]), words_[w].count, w);
         }
         words.begins = {}, words.counts = {};
     }
+    WordSymbols(TrainingWords& words, PairIndex& index) : WordSymbols(words, index, [](TokenId, TokenId) { return true; }) {}
 
     // Replaces pair a, b by c everywhere. Pairs whose count rises are appended to `risen`, some perhaps more than once. may_pair(x, y): whether
     // a new pair of these tokens counts. Gives how many merges there were, words taken as often as they occur.
@@ -107,13 +109,13 @@ class WordSymbols {
         std::uint64_t size : 8 = 0;    // symbols now; 0 for a long word
     };
 
-    void link(const TokenId* s, std::size_t size, std::uint32_t word, PairIndex& index) {
+    template <class MayPair> void link(const TokenId* s, std::size_t size, std::uint32_t word, PairIndex& index, MayPair& may_pair) {
         const std::size_t first = slots_.size();
         if (size >= end - first) throw Error("too many characters in long words", {.expected = "less than 2^31"});
         for (std::size_t i = 0; i < size; ++i) {
             const auto at = static_cast<std::uint32_t>(first + i);
             slots_.push_back({s[i], i > 0 ? at - 1 : end, i + 1 < size ? at + 1 : end, word});
-            if (i + 1 < size) index.add(index.number(s[i], s[i + 1]), words_[word].count, at | slot_bit);
+            if (i + 1 < size && may_pair(s[i], s[i + 1])) index.add(index.number(s[i], s[i + 1]), words_[word].count, at | slot_bit);
         }
     }
 
