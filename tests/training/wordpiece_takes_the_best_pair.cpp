@@ -145,6 +145,15 @@ TEST_CASE("the incremental trainer equals recounting, for every objective") {
     }
 }
 
+TEST_CASE("a token beside itself is worth more once it has become rarer") {
+    // In the end dca ##a ##a three times beside caa twenty times: 29 tokens, and ##a ##a (3 of 6) gains as much as dca ##a (3 of 3 and 6); the id of ##a is
+    // the smaller. At first ##a ##a had 23 merges among 75 tokens, more than a fifth: what they gained then is no bound for what 3 gain now.
+    const auto learned = train_wordpiece(counts_of({{"dcaaa", 3}, {"caa", 20}}), {.special_tokens = {}});
+    CHECK(results(learned) == std::vector<std::string>{"dc", "ca", "caa", "dca", "##aa", "dcaaa"});
+    const auto gain = [](const PairOccurrences& n) { return LikelihoodScore::of(n); };
+    CHECK(LikelihoodScore::compare(gain({3, 6, 6, 3, 29, true}), gain({3, 3, 6, 3, 29, false})) == 0);
+}
+
 TEST_CASE("a vocabulary goes on: its ids stay, words begin as it cuts them") {
     // hugs = hug ##s and pun = pu ##n by longest match; then only pairs of these tokens are left
     const std::vector<std::string> start{"[UNK]", "hug", "##ug", "##s", "p", "h", "b", "##u", "##g", "##n", "pu", "##gs"};
