@@ -72,6 +72,7 @@ inline CountedWords count_blocks(TextBlocks& blocks, const CountingOptions& opti
     std::mutex mutex;
     std::vector<SpilledTable> spilled;
     std::atomic<bool> stopped = false, cancelled = false;
+    std::size_t told = 0;  // bytes, by the calling thread, which may have read none
     struct Place {
         std::size_t file, byte;
     };
@@ -94,7 +95,7 @@ inline CountedWords count_blocks(TextBlocks& blocks, const CountingOptions& opti
                     return false;
                 });
                 if (options.memory > 0 && counters[thread]->memory() > limit) spill(*counters[thread]);
-                if (thread == 0 && progress && !progress({"count", blocks.done(), blocks.total()})) cancelled = true, stopped = true;
+                if (thread == 0 && progress && !progress({"count", told = blocks.done(), blocks.total()})) cancelled = true, stopped = true;
             }
         } catch (...) {
             stopped = true;
@@ -102,7 +103,7 @@ inline CountedWords count_blocks(TextBlocks& blocks, const CountingOptions& opti
         }
     });
     if (bad) throw Error("no UTF-8", {.file = blocks.file(bad->file).string(), .key = "byte " + std::to_string(bad->byte)});
-    was_stopped = cancelled || (progress && !progress({"count", blocks.done(), blocks.total()}));  // the calling thread may have read no block
+    was_stopped = cancelled || (progress && told < blocks.done() && !progress({"count", blocks.done(), blocks.total()}));
     if (!spilled.empty()) {
         for (auto& counter : counters) spill(*counter), counter.reset();
         return CountedWords(std::move(spilled));

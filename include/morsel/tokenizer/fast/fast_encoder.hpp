@@ -2,8 +2,8 @@
 // look each up in a memory of words met before (word_encoder.hpp). What a tokenizer's words are, and how a new one becomes ids, is
 // decided once, when it is loaded:
 //   byte-level BPE       pieces of the split pattern; new ones are merged by BytePairMerger
-//   spaced BPE           SentencePiece-like: ▁ for spaces and no pattern; units cut where the vocabulary proves that it is safe
-//   plain units          any model after BERT's pre-tokenizer, Metaspace or WhitespaceSplit: new units go through the plain pipeline
+//   spaced BPE           SentencePiece, and like it: ▁ for spaces and no pattern; units cut where the vocabulary proves that it is safe
+//   plain units          any model after BERT's pre-tokenizer or others that cut at spaces: new units go through the plain pipeline
 // The plain pipeline in tokenizer.hpp is the reference; tests hold the two equal. A tokenizer of another kind has no fast encoder.
 #pragma once
 #include <algorithm>
@@ -20,6 +20,7 @@
 
 #include "morsel/tokenizer/fast/bert_words.hpp"
 #include "morsel/tokenizer/fast/byte_pair_merger.hpp"
+#include "morsel/tokenizer/fast/sentencepiece_merges.hpp"
 #include "morsel/tokenizer/fast/unigram_words.hpp"
 #include "morsel/tokenizer/fast/unit_cutter.hpp"
 #include "morsel/tokenizer/fast/workspace.hpp"
@@ -34,12 +35,16 @@ class FastEncoder {
     static std::shared_ptr<FastEncoder> create(const TokenizerParts& parts, std::size_t cache_bytes) {
         const auto& added = parts.added_tokens.tokens();
         const bool looks_at_normalized = std::any_of(added.begin(), added.end(), [](const AddedToken& token) { return token.normalized; });
-        if (parts.normalizer && looks_at_normalized) return nullptr;
+        if ((parts.normalizer || std::holds_alternative<SentencePiece>(parts.model)) && looks_at_normalized) return nullptr;
         std::shared_ptr<FastEncoder> encoder(new FastEncoder(cache_bytes));
-        if (!encoder->take_byte_level(parts) && !encoder->take_spaced(parts) && !encoder->take_plain(parts)) return nullptr;
+        if (!encoder->take_byte_level(parts) && !encoder->take_spaced(parts) && !encoder->take_sentencepiece(parts) && !encoder->take_plain(parts)) return nullptr;
         // The reference's offsets of a precompiled charsmap drift behind some characters: a unit's depend on what is before it.
         const auto drifts = [](const auto& step) { return std::holds_alternative<PrecompiledNormalizer>(step); };
-        encoder->can_place_ = model_id_bound(parts.model) <= placed_id_bound && !(parts.normalizer && std::any_of(parts.normalizer->steps.begin(), parts.normalizer->steps.end(), drifts));
+        // A piece without tokens would be a word that nobody sees.
+        const auto* bpe = std::get_if<Bpe>(&parts.model);
+        const bool pieces_show = encoder->kind_ != Kind::plain || bpe == nullptr || bpe->unk_token || (ends_in_bytes(*parts.pre_tokenizer) && BytePairMerger::create(*bpe));
+        const auto fits = [](const AddedToken& token) { return token.id < placed_id_bound; };
+        encoder->can_place_ = pieces_show && model_id_bound(parts.model) <= placed_id_bound && std::all_of(added.begin(), added.end(), fits) && !(parts.normalizer && std::any_of(parts.normalizer->steps.begin(), parts.normalizer->steps.end(), drifts));
         return encoder;
     }
 
@@ -69,7 +74,7 @@ class FastEncoder {
             case Kind::byte_level:
                 return encode_by(section, workspace, [&](std::string_view word, std::vector<TokenId>& ids) { encode_bytes(std::get<Bpe>(parts.model), word, workspace.merge, ids); });
             case Kind::spaced:
-                return encode_by(section, workspace, [&](std::string_view unit, std::vector<TokenId>& ids) { encode_spaced(std::get<Bpe>(parts.model), unit, workspace.merge, ids); });
+                return encode_by(section, workspace, [&](std::string_view unit, std::vector<TokenId>& ids) { encode_spaced(parts, unit, workspace.merge, ids); });
             case Kind::plain:
                 return encode_by(section, workspace, [&](std::string_view unit, std::vector<TokenId>& ids) {
                     if (unigram_ && unigram_->encode(std::get<Unigram>(parts.model), unit, workspace.unigram)) {
@@ -82,38 +87,45 @@ class FastEncoder {
         return false;
     }
 
-    // The same for workspace.placed: ids, and the bytes of the whole text that they stand for. plain(text, tokens) appends PlacedTokens.
-    // Also gives false where the section must be normalized first.
-    template <class Plain> bool place(const TokenizerParts& parts, std::string_view section, std::size_t begin, Workspace& workspace, Plain&& plain) const {
+    // The same for workspace.placed: marks, and the bytes of the whole text that they stand for. plain(text, tokens) appends PlacedTokens.
+    // `pieces`: whether the marks must tell pieces apart, else they may begin more of them. Also gives false where the section must be normalized first.
+    template <class Plain> bool place(const TokenizerParts& parts, std::string_view section, std::size_t begin, bool pieces, Workspace& workspace, Plain&& plain) const {
         if (section.empty()) return true;
         if (!can_place_) return false;
         if (normalize_first_)
             for (const auto& step : parts.normalizer->steps)
                 if (!unicode::is_normalized_quick(section, std::get<UnicodeNormalizer>(step).form)) return false;
         if (!workspace.placed_cache) workspace.placed_cache = std::make_unique<WordCache>(pool_.cache_bytes());
-        const std::size_t first = workspace.placed.ids.size(), size_of_first = unicode::decode(section, 0).size;
+        const std::size_t first = workspace.placed.marks.size(), size_of_first = unicode::decode(section, 0).size;
         const bool spaced = puts_space_before(section, begin);
         if (spaced) section = workspace.text.assign(1, ' ').append(section);
         const std::size_t origin = spaced ? begin - 1 : begin;  // the space stands one byte before, perhaps before byte 0
         bool done = false;
+        workspace.cut.cut_inside = false;
         switch (kind_) {
             case Kind::byte_level:
                 done = place_by(section, origin, workspace, [&](std::string_view word, std::vector<PlacedToken>& tokens) { place_bytes(std::get<Bpe>(parts.model), word, workspace, tokens); });
                 break;
             case Kind::spaced:
-                done = place_by(section, origin, workspace, [&](std::string_view unit, std::vector<PlacedToken>& tokens) { place_spaced(std::get<Bpe>(parts.model), unit, tokens); });
+                done = place_by(section, origin, workspace, [&](std::string_view unit, std::vector<PlacedToken>& tokens) { place_spaced(parts, unit, tokens); });
                 break;
             case Kind::plain:
                 done = place_by(section, origin, workspace, [&](std::string_view unit, std::vector<PlacedToken>& tokens) {
-                    const auto put = [&](TokenId id, std::size_t from, std::size_t to) { tokens.push_back({id, static_cast<std::uint32_t>(from), static_cast<std::uint32_t>(to)}); };
+                    const auto put = [&](TokenId id, std::size_t from, std::size_t to) { tokens.push_back({id, static_cast<std::uint32_t>(from), static_cast<std::uint32_t>(to), tokens.empty()}); };
                     if (!bert_ || !bert_->encode(unit, workspace.word, put)) plain(unit, tokens);
                 });
                 break;
         }
-        // The space that was put in front stands for the first character.
-        for (std::size_t i = first; done && spaced && i < workspace.placed.ids.size() && workspace.placed.spans.data()[i].begin == static_cast<std::uint32_t>(origin); ++i) {
+        if (done && pieces) {
+            if (kind_ == Kind::spaced)  // the section is one piece
+                for (std::size_t i = first + 1; i < workspace.placed.marks.size(); ++i) workspace.placed.marks.data()[i] &= ~std::uint32_t{1};
+            else if (workspace.cut.cut_inside) unmark_cuts(section, origin, first, workspace);
+        }
+        // The space that was put in front stands for the first character, in SentencePiece for nothing.
+        const std::size_t stands_for = std::holds_alternative<SentencePiece>(parts.model) ? 0 : size_of_first;
+        for (std::size_t i = first; done && spaced && i < workspace.placed.marks.size() && workspace.placed.spans.data()[i].begin == static_cast<std::uint32_t>(origin); ++i) {
             ShortSpan& span = workspace.placed.spans.data()[i];
-            span = {static_cast<std::uint32_t>(begin), span.end == begin ? static_cast<std::uint32_t>(begin + size_of_first) : span.end};
+            span = {static_cast<std::uint32_t>(begin), span.end == begin ? static_cast<std::uint32_t>(begin + stands_for) : span.end};
         }
         return done;
     }
@@ -156,6 +168,23 @@ class FastEncoder {
         return true;
     }
 
+    // Leaves those tokens marked, from `first` on, that begin a piece of the pattern.
+    void unmark_cuts(std::string_view section, std::size_t origin, std::size_t first, Workspace& workspace) const {
+        std::uint32_t* const marks = workspace.placed.marks.data();
+        const ShortSpan* const spans = workspace.placed.spans.data();
+        std::size_t token = first;
+        for (std::size_t at = 0; at < section.size();) {
+            const Pieces pieces = piece_cutter_.cut(section, at, workspace.cut);
+            for (std::size_t i = 0; i < pieces.count; ++i) {
+                const auto begin = static_cast<std::uint32_t>(origin + at + workspace.cut.starts[i]);
+                for (; token < workspace.placed.marks.size() && spans[token].begin != begin; ++token) marks[token] &= ~std::uint32_t{1};
+                ++token;
+            }
+            at += pieces.bytes;
+        }
+        for (; token < workspace.placed.marks.size(); ++token) marks[token] &= ~std::uint32_t{1};
+    }
+
     // One word of byte-level BPE.
     void encode_bytes(const Bpe& model, std::string_view word, MergeSpace& space, std::vector<TokenId>& ids) const {
         if (model.ignore_merges)
@@ -172,25 +201,28 @@ class FastEncoder {
             std::size_t begin = at, end = at += unicode::count_code_points(*model.vocabulary.token(id));
             while (is_inner(begin)) --begin;
             while (is_inner(end)) ++end;
-            tokens.push_back({id, static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(end)});
+            tokens.push_back({id, static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(end), tokens.empty()});
         }
     }
 
     // One unit of spaced BPE, whose spaces are U+2581 in the vocabulary. A character that is no token is its bytes.
-    void encode_spaced(const Bpe& model, std::string_view unit, MergeSpace& space, std::vector<TokenId>& ids) const {
+    void encode_spaced(const TokenizerParts& parts, std::string_view unit, MergeSpace& space, std::vector<TokenId>& ids) const {
+        const auto* sentencepiece = std::get_if<SentencePiece>(&parts.model);
+        const Vocabulary& vocabulary = vocabulary_of(parts.model);
+        const auto& byte_tokens = sentencepiece != nullptr ? sentencepiece->byte_tokens : std::get<Bpe>(parts.model).byte_tokens;
         std::vector<TokenId>& symbols = space.characters;
         symbols.clear();
         for (std::size_t i = 0; i < unit.size();) {
             const std::size_t size = unicode::decode(unit, i).size;
             if (size == 1) symbols.push_back(ascii_ids_[static_cast<unsigned char>(unit[i])]);
-            else if (const auto id = model.vocabulary.id(unit.substr(i, size))) symbols.push_back(*id);
-            else for (const char byte : unit.substr(i, size)) symbols.push_back(*model.byte_tokens[static_cast<unsigned char>(byte)]);
+            else if (const auto id = vocabulary.id(unit.substr(i, size))) symbols.push_back(*id);
+            else for (const char byte : unit.substr(i, size)) symbols.push_back(*byte_tokens[static_cast<unsigned char>(byte)]);
             i += size;
         }
         pairs_.merge(
             symbols.size(), [&](std::size_t i) { return symbols[i]; }, [&](std::size_t i) { return pairs_.rank(symbols[i], symbols[i + 1]); }, space, ids);
     }
-    static void place_spaced(const Bpe& model, std::string_view unit, std::vector<PlacedToken>& tokens) {
+    static void place_spaced(const TokenizerParts& parts, std::string_view unit, std::vector<PlacedToken>& tokens) {
         std::string marked;                   // the unit as the model knows it
         std::vector<PlacedToken> characters;  // [bytes of marked] the character that each belongs to
         for (std::size_t i = 0; i < unit.size();) {
@@ -200,8 +232,17 @@ class FastEncoder {
             characters.resize(marked.size(), {0, static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(i)});
         }
         ModelTokens found;
-        tokenize(model, marked, found);
-        for (const ModelToken& token : found) tokens.push_back({token.id, characters[token.begin].begin, characters[token.end - 1].end});
+        if (const auto* model = std::get_if<SentencePiece>(&parts.model)) {
+            for (const ModelToken& token : morsel::detail::sentencepiece_merge(*model, marked)) {
+                const std::uint32_t begin = characters[token.begin].begin, end = characters[token.end - 1].end;
+                if (token.id != model->unk_id) tokens.push_back({token.id, begin, end, tokens.empty()});
+                else  // of its bytes only the last one covers the character
+                    for (std::size_t i = token.begin; i < token.end; ++i) tokens.push_back({*model->byte_tokens[static_cast<unsigned char>(marked[i])], begin, i + 1 == token.end ? end : begin, tokens.empty()});
+            }
+            return;
+        }
+        tokenize(std::get<Bpe>(parts.model), marked, found);
+        for (const ModelToken& token : found) tokens.push_back({token.id, characters[token.begin].begin, characters[token.end - 1].end, tokens.empty()});
     }
 
     // ByteLevel, Split by a known pattern and then ByteLevel, or Digits and then ByteLevel; in front of them nothing or NFC and its kin.
@@ -232,6 +273,7 @@ class FastEncoder {
             });
         }
         cutter_ = PieceCutter(known->scanner, std::move(pairs));
+        piece_cutter_ = PieceCutter(known->scanner);
         if (known->prefix_space) space_before_ = SpaceBefore::unless_there;
         kind_ = Kind::byte_level;
         return true;
@@ -289,21 +331,37 @@ class FastEncoder {
                     return false;
                 }
             }
-        if (!marks) return false;
-        auto pairs = std::make_shared<TokenPairs>(model->vocabulary.size());
+        return marks && take_spaced_units(model->vocabulary, model->byte_tokens, PairMerger::create(model->merges, model->vocabulary.id_bound()));
+    }
+
+    // SentencePiece's own BPE models that change nothing but spaces.
+    bool take_sentencepiece(const TokenizerParts& parts) {
+        const auto* model = std::get_if<SentencePiece>(&parts.model);
+        if (model == nullptr || model->method != SentencePieceMethod::bpe || !model->byte_fallback || model->remove_extra_whitespaces || !model->escape_whitespaces ||
+            model->whitespace_as_suffix || !model->charsmap.empty() || !model->vocabulary.id("\u2581"))
+            return false;
+        const auto merges = sentencepiece_merges(*model);
+        if (!merges) return false;
+        space_before_ = model->add_dummy_prefix ? SpaceBefore::always : SpaceBefore::never;
+        return take_spaced_units(model->vocabulary, model->byte_tokens, PairMerger::create(*merges, model->vocabulary.id_bound(), true));
+    }
+
+    bool take_spaced_units(const Vocabulary& vocabulary, const std::array<std::optional<TokenId>, 256>& byte_tokens, std::optional<PairMerger> merger) {
+        auto pairs = std::make_shared<TokenPairs>(vocabulary.size());
         bool bytes_merge = false;  // a token made out of byte tokens; never seen
-        model->vocabulary.for_each([&](std::string_view token, TokenId) {
+        vocabulary.for_each([&](std::string_view token, TokenId) {
             if (token.size() > 6 && token.find("<0x") != token.npos) bytes_merge = true;
             pairs->add(token);
         });
-        auto merger = PairMerger::create(*model);
         if (bytes_merge || !merger) return false;
         pairs_ = std::move(*merger);
         for (std::size_t c = 0; c < ascii_ids_.size(); ++c) {
             const char character = static_cast<char>(c);
-            ascii_ids_[c] = c == ' ' ? *model->vocabulary.id("\u2581") : model->vocabulary.id({&character, 1}).value_or(*model->byte_tokens[c]);
+            ascii_ids_[c] = c == ' ' ? *vocabulary.id("\u2581") : vocabulary.id({&character, 1}).value_or(*byte_tokens[c]);
         }
-        cutter_ = PieceCutter(CutRule{{}, std::move(pairs)}, &cut_units<detail::SpacedUnits>);
+        bool letters_end = true;
+        for (char c = 'a'; c <= 'z'; ++c) letters_end = letters_end && !pairs->ascii_may_meet(c, ' ') && !pairs->ascii_may_meet(static_cast<char>(c - 'a' + 'A'), ' ');
+        cutter_ = unit_cutter<detail::SpacedUnits>({{}, std::move(pairs), false, letters_end});
         kind_ = Kind::spaced;
         return true;
     }
@@ -314,7 +372,12 @@ class FastEncoder {
         return run != nullptr && run->of == ClassRun::Class::character && !run->greedy && run->at_least == 1 && text.size() == 1 && run->character == static_cast<unsigned char>(text[0]);
     }
 
-    // Whatever model, where white space cuts: BERT's pre-tokenizer, Metaspace and WhitespaceSplit.
+    static bool ends_in_bytes(const PreTokenizer& pre_tokenizer) {
+        return std::any_of(pre_tokenizer.steps.begin(), pre_tokenizer.steps.end(), [](const auto& step) { return std::holds_alternative<ByteLevelPreTokenizer>(step); });
+    }
+
+    // Whatever model, where spaces cut: BERT's pre-tokenizer; Metaspace, WhitespaceSplit, CLIP's pattern, GPT-2's (Falcon), and beside them steps
+    // that do not look across spaces.
     bool take_plain(const TokenizerParts& parts) {
         space_before_ = SpaceBefore::never;
         kind_ = Kind::plain;
@@ -324,19 +387,33 @@ class FastEncoder {
             if (!parts.normalizer || parts.normalizer->steps.size() != 1) return false;
             const auto* bert = std::get_if<BertNormalizer>(&parts.normalizer->steps[0]);
             if (bert == nullptr || !bert->handle_chinese_chars) return false;
-            cutter_ = PieceCutter(CutRule{}, &cut_units<detail::BertUnits>);
+            cutter_ = unit_cutter<detail::BertUnits>({});
             bert_ = BertWords::create(parts.model, *bert);
             return true;
         }
         if (parts.normalizer && !std::all_of(parts.normalizer->steps.begin(), parts.normalizer->steps.end(), [](const auto& step) { return stays_within_units(step); })) return false;
         const auto cuts_at_spaces = [](const auto& step) {
             if (std::holds_alternative<WhitespaceSplitPreTokenizer>(step)) return true;
+            if (const auto* bytes = std::get_if<ByteLevelPreTokenizer>(&step)) return bytes->use_regex && !bytes->add_prefix_space;
+            if (const auto* split = std::get_if<SplitPreTokenizer>(&step)) {
+                const auto* scanner = std::get_if<SplitScanner>(&split->pattern.matcher);
+                return scanner != nullptr && scanner->next == split::clip.next && split->invert && split->behavior == SplitBehavior::removed;
+            }
             const auto* metaspace = std::get_if<MetaspacePreTokenizer>(&step);
             return metaspace != nullptr && metaspace->split && metaspace->prepend != MetaspacePreTokenizer::Prepend::first;
         };
-        if (steps.empty() || !std::all_of(steps.begin(), steps.end(), cuts_at_spaces)) return false;
+        const auto looks_at_words_only = [](const auto& step) {
+            if (const auto* punctuation = std::get_if<PunctuationPreTokenizer>(&step)) return punctuation->behavior == SplitBehavior::contiguous || punctuation->behavior == SplitBehavior::isolated;
+            if (const auto* split = std::get_if<SplitPreTokenizer>(&step)) {
+                const auto* scanner = std::get_if<SplitScanner>(&split->pattern.matcher);
+                return scanner != nullptr && scanner->next == split::three_digits.next && !split->invert && split->behavior == SplitBehavior::isolated;
+            }
+            return std::holds_alternative<DigitsPreTokenizer>(step);
+        };
+        if (std::none_of(steps.begin(), steps.end(), cuts_at_spaces) || !std::all_of(steps.begin(), steps.end(), [&](const auto& step) { return cuts_at_spaces(step) || looks_at_words_only(step); }))
+            return false;
         unigram_ = UnigramWords::create(parts);
-        cutter_ = PieceCutter(CutRule{.newlines_are_spaces = unigram_ && unigram_->is_space('\n') && unigram_->is_space('\r')}, &cut_units<detail::SpacedUnits>);
+        cutter_ = unit_cutter<detail::SpacedUnits>({.newlines_are_spaces = unigram_ && unigram_->is_space('\n') && unigram_->is_space('\r')});
         return true;
     }
 
@@ -345,7 +422,8 @@ class FastEncoder {
         if (const auto* replace = std::get_if<ReplaceNormalizer>(&step)) {
             if (const auto* literal = std::get_if<std::string>(&replace->pattern.matcher)) return literal->find(' ') == literal->npos && replace->content.find(' ') == std::string::npos;
             const auto* run = std::get_if<ClassRun>(&replace->pattern.matcher);
-            return run != nullptr && run->greedy && run->of == ClassRun::Class::character && run->character == U' ' && replace->content == " ";
+            const bool spaces = run != nullptr && (run->of == ClassRun::Class::white_space || (run->of == ClassRun::Class::character && run->character == U' '));
+            return spaces && run->greedy && replace->content == " ";
         }
         if (const auto* strip = std::get_if<StripNormalizer>(&step)) return !strip->left;
         return std::holds_alternative<UnicodeNormalizer>(step) || std::holds_alternative<LowercaseNormalizer>(step) || std::holds_alternative<StripAccentsNormalizer>(step) ||
@@ -357,6 +435,7 @@ class FastEncoder {
     bool normalize_first_ = false;
     bool can_place_ = false;  // tell offsets too
     PieceCutter cutter_;
+    PieceCutter piece_cutter_;            // byte_level, without cuts inside of pieces
     BytePairMerger merger_;               // byte_level
     PairMerger pairs_;                    // spaced
     std::array<TokenId, 128> ascii_ids_;  // spaced
