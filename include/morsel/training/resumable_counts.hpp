@@ -32,7 +32,7 @@ inline std::string description_of_counting(std::span<const std::filesystem::path
     for (const auto& file : files) {
         struct stat status = {};
         if (::stat(file.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) throw Error("only counting of regular files can go on later", {.file = file.string()});
-        text += '\n' + std::to_string(status.st_size) + " bytes of " + std::to_string(status.st_mtim.tv_sec) + ": " + file.string();
+        text += "; " + std::to_string(status.st_size) + " bytes of " + std::to_string(status.st_mtim.tv_sec) + ": " + file.string();
     }
     return text;
 }
@@ -45,8 +45,8 @@ inline TextPlace place_in(const std::filesystem::path& part, std::string_view de
     const char* const end = note.data() + note.size();
     const auto [at, error] = std::from_chars(note.data(), end, place.file);
     const auto [rest, error2] = at == end ? std::from_chars_result{end, std::errc::invalid_argument} : std::from_chars(at + 1, end, place.byte);
-    if (error != std::errc() || error2 != std::errc() || rest == end || *rest != '\n' || place.file > files) throw Error("does not tell how far counting came", {.file = part.string()});
-    const std::string_view found(rest + 1, static_cast<std::size_t>(end - rest - 1));
+    if (error != std::errc() || error2 != std::errc() || end - rest < 2 || *rest != ';' || place.file > files) throw Error("does not tell how far counting came", {.file = part.string()});
+    const std::string_view found(rest + 2, end);
     if (found != description) throw Error("counts of other files, or split otherwise, or files that changed since", {.file = part.string(), .expected = std::string(description), .found = std::string(found)});
     return place;
 }
@@ -77,9 +77,9 @@ inline std::size_t count_words_resumably(std::span<const std::filesystem::path> 
             std::filesystem::remove(part, ignored);
             return size;
         }
-        words.save(part, std::to_string(place.file) + ' ' + std::to_string(place.byte) + '\n' + description, parts);
+        words.save(part, std::to_string(place.file) + ' ' + std::to_string(place.byte) + "; " + description, parts);
         parts = {part};
-        if (cancelled) throw Error("cancelled", {.file = part.string(), .found = "what was counted so far"});
+        if (cancelled) throw Error("cancelled; what was counted so far is kept", {.file = part.string()});
     }
 }
 
