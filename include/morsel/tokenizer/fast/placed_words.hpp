@@ -77,8 +77,9 @@ template <class Miss>
         return;
     }
     scratch.clear();
-    miss(word, scratch);
+    const bool remember = miss(word, scratch);
     for (const PlacedToken& token : scratch) out.push_back(token.mark(), origin + token.begin, origin + token.end);
+    if (!remember) return;
     std::vector<std::uint32_t> packed;
     if (is_short) {
         for (const PlacedToken& token : scratch) packed.push_back(token.mark() << 8 | token.begin << 4 | token.end);
@@ -92,7 +93,7 @@ template <class Miss>
 }  // namespace detail
 
 // Appends the tokens of these words, which are as in encode_words; byte 0 of `text` is byte `origin` of the whole.
-// miss(word, tokens) appends the PlacedTokens of a word.
+// miss(word, tokens) appends the PlacedTokens of a word and says whether they may be remembered.
 template <class Miss>
 void place_words(const char* text, std::size_t origin, const std::uint32_t* starts, std::size_t count, WordCache& cache, std::vector<PlacedToken>& scratch, PlacedIds& out, Miss&& miss) {
     WordBatch batch;
