@@ -250,7 +250,7 @@ TEST_CASE("train counts once for several vocabularies, goes on from one, and rep
     CHECK(run(pieces + "70 --output " + quoted(rest)).status == 0);
     CHECK(run(pieces + "90 --start " + quoted(rest) + " --special-tokens '[NEW]' --output " + quoted(rest / "more")).status == 0);
     CHECK(read_file(rest / "more/vocab.txt").starts_with(read_file(rest / "vocab.txt") + "[NEW]\n"));
-    CHECK(run("encode --model " + quoted(rest / "more") + " '[NEW]'").out.find("[CLS] [NEW] [SEP]") != std::string::npos);
+    CHECK(run("encode --format tokens --tokenizer " + quoted(rest / "more"), "[NEW]\n").out.find("[NEW]") != std::string::npos);
     CHECK(run(pieces + "90 --start " + quoted(whole) + " --output " + quoted(part)).err.find("not a WordPiece tokenizer") != std::string::npos);
 
     CHECK(run("train counts --quiet --normalizer nfc --files " + quoted(other) + " --output " + quoted(second)).status == 0);
