@@ -170,7 +170,8 @@ def main():
         path = options.wordpiece
         with tempfile.TemporaryDirectory() as directory:
             small = directory + "/small.txt"
-            pathlib.Path(small).write_bytes(pathlib.Path(path).read_bytes()[:options.small].decode("utf-8", "ignore").encode())
+            with open(path, "rb") as f:
+                pathlib.Path(small).write_bytes(f.read(options.small).decode("utf-8", "ignore").encode())
             rounds = range(options.rounds)
             rows = {"BPE, 30000": [], "WordPiece by ratio, 30000": [], "WordPiece by likelihood, 30000": []}
             for _ in rounds:

@@ -6,6 +6,7 @@
 #include <morsel/tokenizer/saving/save_tokenizer.hpp>
 #include <morsel/training/bpe_trainer.hpp>
 #include <morsel/training/count_words.hpp>
+#include <morsel/training/resumable_counts.hpp>
 #include <morsel/training/trained_tokenizer.hpp>
 #include <morsel/training/vocabulary_report.hpp>
 #include <morsel/training/wordpiece_trainer.hpp>
@@ -77,6 +78,20 @@ struct Counted {
     WordSplitting splitting;
 };
 
+CountingOptions counting_options(const cli::Arguments& arguments, bool bpe) {
+    CountingOptions options;
+    if (arguments.has("--like") || arguments.has("--start")) {
+        for (const char* option : {"--pre-tokenizer", "--normalizer"})
+            if (arguments.has(option)) throw cli::UsageError(std::string(option) + " and --like or --start exclude each other");
+        const TokenizerParts parts = cli::load_tokenizer(arguments.text(arguments.has("--like") ? "--like" : "--start")).parts();
+        options.splitting = {parts.normalizer, parts.pre_tokenizer};
+    } else {
+        options.splitting = splitting_named(arguments, bpe ? "byte-level" : "bert");
+    }
+    options.memory = arguments.number<std::size_t>("--memory").value_or(0) << 20;
+    return options;
+}
+
 Counted count(const cli::Arguments& arguments, bool bpe, ThreadPool& pool, const ProgressCallback& progress) {
     if (arguments.has("--files") == arguments.has("--counts")) throw cli::UsageError("either --files or --counts is needed");
     std::vector<std::filesystem::path> files;
@@ -89,16 +104,7 @@ Counted count(const cli::Arguments& arguments, bool bpe, ThreadPool& pool, const
         if (!loaded.splitting.empty()) splitting = splitting_from_json(loaded.splitting, files.at(0).string(), cli::tokenizer_options().regex);
         return {CountedWords(std::move(loaded.counts)), std::move(splitting)};
     }
-    CountingOptions options;
-    if (arguments.has("--like") || arguments.has("--start")) {
-        for (const char* option : {"--pre-tokenizer", "--normalizer"})
-            if (arguments.has(option)) throw cli::UsageError(std::string(option) + " and --like or --start exclude each other");
-        const TokenizerParts parts = cli::load_tokenizer(arguments.text(arguments.has("--like") ? "--like" : "--start")).parts();
-        options.splitting = {parts.normalizer, parts.pre_tokenizer};
-    } else {
-        options.splitting = splitting_named(arguments, bpe ? "byte-level" : "bert");
-    }
-    options.memory = arguments.number<std::size_t>("--memory").value_or(0) << 20;
+    CountingOptions options = counting_options(arguments, bpe);
     files = files_of(arguments.texts("--files"));
     return {count_words(files, options, pool, progress), std::move(options.splitting)};
 }
@@ -157,6 +163,15 @@ void report(const cli::Arguments& arguments, const TokenizerParts& parts, const 
     replace_file(directory / "growth.svg", svg_line_chart(growth, {.title = "How merges shorten the text", .x_label = "tokens in the vocabulary", .y_label = "characters a token"}));
 }
 
+// The added tokens of a vocabulary that is gone on with, and new ones.
+std::vector<std::string> with_more(const AddedTokens& known, const std::vector<std::string>& more) {
+    std::vector<std::string> tokens;
+    for (const AddedToken& token : known.tokens()) tokens.push_back(token.content);
+    for (const std::string& token : more)
+        if (std::find(tokens.begin(), tokens.end(), token) == tokens.end()) tokens.push_back(token);
+    return tokens;
+}
+
 int run(const cli::Arguments& arguments) {
     const std::string algorithm = arguments.positional().front();
     const bool vectors = algorithm == "word2vec";
@@ -164,7 +179,8 @@ int run(const cli::Arguments& arguments) {
     const bool bpe = algorithm == "bpe";
     const std::string objective = arguments.choice("--objective", {"log_likelihood", "ratio", "count"});
     if (algorithm != "wordpiece" && (arguments.has("--objective") || arguments.has("--min-word-count"))) throw cli::UsageError("--objective and --min-word-count are for wordpiece");
-    if (!bpe && (arguments.has("--suffix") || arguments.has("--start"))) throw cli::UsageError("--suffix and --start are for bpe");
+    if (!bpe && arguments.has("--suffix")) throw cli::UsageError("--suffix is for bpe");
+    if (!bpe && algorithm != "wordpiece" && arguments.has("--start")) throw cli::UsageError("--start is for bpe and wordpiece");
 
     std::signal(SIGINT, [](int) { interrupted = 1; });
     const bool quiet = arguments.has("--quiet");
@@ -172,6 +188,13 @@ int run(const cli::Arguments& arguments) {
     const char* const new_line = quiet ? "" : "\n";
     if (vectors) return cli::train_word2vec(arguments, splitting_named(arguments, "whitespace-split"), progress);
     ThreadPool pool(arguments.number<unsigned>("--threads").value_or(0));
+    if (arguments.has("--resume")) {
+        if (algorithm != "counts" || !arguments.has("--files")) throw cli::UsageError("--resume is for counts of --files");
+        const CountingOptions options = counting_options(arguments, true);
+        const auto files = files_of(arguments.texts("--files"));
+        const std::size_t words = count_words_resumably(files, arguments.text("--output"), splitting_json(options.splitting), options, pool, progress);
+        return std::fprintf(stderr, "%s%zu words\n", new_line, words), 0;
+    }
     Counted counted = count(arguments, algorithm != "wordpiece", pool, progress);
     if (algorithm == "counts") {
         const std::size_t words = counted.words.save(arguments.text("--output"), splitting_json(counted.splitting));
@@ -183,12 +206,11 @@ int run(const cli::Arguments& arguments) {
     const std::size_t vocab_size = arguments.number<std::size_t>("--vocab-size").value_or(default_vocab_size);
     if (bpe) {
         LearnedBpe start;
-        std::vector<std::string> special_tokens = arguments.texts("--special-tokens");
-        std::vector<std::string> added;
+        const std::vector<std::string> special_tokens = arguments.texts("--special-tokens");
+        AddedTokens known;
         if (arguments.has("--start")) {
             const TokenizerParts parts = cli::load_tokenizer(arguments.text("--start")).parts();
-            start = learned_bpe(parts);
-            for (const AddedToken& token : parts.added_tokens.tokens()) added.push_back(token.content);
+            start = learned_bpe(parts), known = parts.added_tokens;
         }
         BpeTrainerOptions options{.vocab_size = vocab_size,
                                   .min_frequency = arguments.number<std::uint64_t>("--min-frequency").value_or(0),
@@ -199,9 +221,7 @@ int run(const cli::Arguments& arguments) {
                                   .end_of_word_suffix = arguments.text("--suffix", start.end_of_word_suffix)};
         if (arguments.has("--all-bytes")) options.initial_alphabet.assign(byte_to_character.begin(), byte_to_character.end());
         const LearnedBpe learned = keep ? train_bpe(counts, options, progress, start) : train_bpe(std::move(counts), options, progress, start);
-        for (const std::string& token : special_tokens)
-            if (std::find(added.begin(), added.end(), token) == added.end()) added.push_back(token);
-        const TokenizerParts parts = bpe_tokenizer(learned, counted.splitting, added);
+        const TokenizerParts parts = bpe_tokenizer(learned, counted.splitting, with_more(known, special_tokens));
         save(parts, arguments);
         const std::size_t made = learned.merges.size() - std::min(learned.merges.size(), start.merges.size());
         std::fprintf(stderr, "%s%zu words, %zu tokens, %zu merges, %zu of them decided by ids alone\n", new_line, words, learned.tokens.size(), made, learned.ties);
@@ -218,7 +238,14 @@ int run(const cli::Arguments& arguments) {
                                     .max_token_length = arguments.number<std::size_t>("--max-token-length"),
                                     .continuing_subword_prefix = arguments.text("--prefix", "##")};
     if (arguments.has("--special-tokens")) options.special_tokens = arguments.texts("--special-tokens");
-    const LearnedWordPiece learned = train_wordpiece(counts, options, progress);
+    std::vector<std::string> start;
+    if (arguments.has("--start")) {
+        const TokenizerParts parts = cli::load_tokenizer(arguments.text("--start")).parts();
+        start = wordpiece_tokens(parts);
+        options.continuing_subword_prefix = arguments.text("--prefix", std::get<WordPiece>(parts.model).continuing_subword_prefix);
+        options.special_tokens = with_more(parts.added_tokens, arguments.texts("--special-tokens"));
+    }
+    const LearnedWordPiece learned = train_wordpiece(counts, options, progress, start);
     const TokenizerParts parts = wordpiece_tokenizer(learned, counted.splitting, options);
     save(parts, arguments);
     std::fprintf(stderr, "%s%zu words, %zu tokens, %zu merges, %zu of pairs rarer than 10\n", new_line, words, learned.tokens.size(), learned.merges.size(), learned.rare_merges);
@@ -245,13 +272,14 @@ cli::Command cli::train_command() {
              {"--prefix", "P", "of characters within a word (wordpiece: ##)"},
              {"--suffix", "S", "of the last character of a word (bpe)"},
              {"--all-bytes", "", "all 256 bytes in the vocabulary (bpe, byte-level)"},
-             {"--start", "PATH", "go on from this tokenizer's vocabulary: its ids stay (bpe)"},
+             {"--start", "PATH", "go on from this tokenizer's vocabulary: its ids stay (bpe, wordpiece)"},
              {"--objective", "O", "wordpiece: log_likelihood (default), ratio, count"},
              {"--min-word-count", "N", "wordpiece: leave out words that occur less often"},
              {"--pre-tokenizer", "P", "byte-level (bpe), bert (wordpiece), whitespace-split (word2vec), llama3, qwen2, o200k, whitespace, metaspace, none"},
              {"--normalizer", "N", "none, bert, bert-uncased, lowercase, nfc, nfkc"},
              {"--like", "PATH", "split text as this tokenizer does"},
              {"--memory", "MIB", "of tables while counting; beyond it they go to temporary files"},
+             {"--resume", "", "counts: keep what was counted in OUTPUT.part, every ten minutes and when stopped, and go on from there"},
              {"--report", "", "bytes a token, unused tokens, …, on the text trained on"},
              {"--held-out", "F…", "report on this text, too"},
              {"--pictures", "DIR", "growth.svg, coverage.svg; word2vec: words.svg"},

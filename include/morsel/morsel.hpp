@@ -5,6 +5,7 @@
 #include "morsel/tokenizer.hpp"             // text to ids and back
 #include "morsel/training/bpe_trainer.hpp"  // text to vocabularies
 #include "morsel/training/count_words.hpp"
+#include "morsel/training/resumable_counts.hpp"
 #include "morsel/training/trained_tokenizer.hpp"
 #include "morsel/training/vocabulary_report.hpp"
 #include "morsel/training/wordpiece_trainer.hpp"

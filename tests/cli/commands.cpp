@@ -226,6 +226,11 @@ TEST_CASE("train counts once for several vocabularies, goes on from one, and rep
     CHECK(run("train bpe --files " + quoted(corpus) + " " + quoted(other) + common + "340 --output " + quoted(whole) + " --formats tokenizer.json vocab tiktoken").status == 0);
     CHECK(run("train counts --quiet --memory 1 --files " + quoted(corpus) + " --output " + quoted(table)).status == 0);
     CHECK(run("train counts --quiet --files - --output " + quoted(second), read_file(other)).status == 0);
+    const std::string resumed = "train counts --quiet --resume --output " + quoted(whole / "resumed") + " --files ";
+    CHECK(run(resumed + quoted(corpus)).status == 0);
+    CHECK(read_file(whole / "resumed") == read_file(table));
+    CHECK(run(resumed + "-", "text").err.find("regular files") != std::string::npos);
+    CHECK(run("train bpe --resume --files " + quoted(corpus) + " --output " + quoted(part)).status == 2);
     const std::string counts = "train bpe --counts " + quoted(table) + " " + quoted(second) + common;
     CHECK(run(counts + "300 --output " + quoted(part)).status == 0);
     CHECK(run(counts + "340 --output " + quoted(rest)).status == 0);
@@ -240,6 +245,13 @@ TEST_CASE("train counts once for several vocabularies, goes on from one, and rep
     CHECK(reported.err.find("held out: ") != std::string::npos);
     CHECK(read_file(part / "growth.svg").starts_with("<svg"));
     CHECK(read_file(part / "coverage.svg").find("text held out") != std::string::npos);
+
+    const std::string pieces = "train wordpiece --quiet --files " + quoted(corpus) + " " + quoted(other) + " --vocab-size ";
+    CHECK(run(pieces + "70 --output " + quoted(rest)).status == 0);
+    CHECK(run(pieces + "90 --start " + quoted(rest) + " --special-tokens '[NEW]' --output " + quoted(rest / "more")).status == 0);
+    CHECK(read_file(rest / "more/vocab.txt").starts_with(read_file(rest / "vocab.txt") + "[NEW]\n"));
+    CHECK(run("encode --format tokens --tokenizer " + quoted(rest / "more"), "[NEW]\n").out.find("[NEW]") != std::string::npos);
+    CHECK(run(pieces + "90 --start " + quoted(whole) + " --output " + quoted(part)).err.find("not a WordPiece tokenizer") != std::string::npos);
 
     CHECK(run("train counts --quiet --normalizer nfc --files " + quoted(other) + " --output " + quoted(second)).status == 0);
     const Outcome mixed = run(counts + "300 --output " + quoted(part));

@@ -183,8 +183,10 @@ TEST_CASE("a vocabulary to go on with is checked") {
     CHECK_THROWS_AS(train_bpe(counts, {}, {}, bad), Error);
     bad = good, bad.tokens[2] = "ba";
     CHECK_THROWS_AS(train_bpe(counts, {}, {}, bad), Error);
-    bad = good, bad.tokens.push_back("a");
-    CHECK_THROWS_AS(train_bpe(counts, {}, {}, bad), Error);
+    for (const char* again : {"a", "ab"}) {
+        bad = good, bad.tokens.push_back(again);
+        CHECK_THROWS_AS(train_bpe(counts, {}, {}, bad), Error);
+    }
     CHECK_THROWS_AS(train_bpe(counts, {.end_of_word_suffix = "</w>"}, {}, good), Error);
 }
 

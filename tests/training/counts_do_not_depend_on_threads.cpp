@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "morsel/training/count_words.hpp"
+#include "morsel/training/resumable_counts.hpp"
 #include "support/catch.hpp"
 
 using namespace morsel;
@@ -27,7 +28,7 @@ struct TemporaryFile {
 };
 
 std::string random_text(std::mt19937& random, std::size_t size) {
-    static const std::vector<std::string> parts{"the", " of", " ", "\n", "\r\n", "  ", "1776", "'s", "日本語", "é", "!?", "\t", "indentation", "            ", "averyveryverylongword", "👍", "\u00a0", "\u3000", "\v", "\u0301", "\u00b4", "\u00ad", "(x)"};
+    static const std::vector<std::string> parts{"the", " of", " ", "\n", "\r\n", "  ", "1776", "'s", "日本語", "é", "!?", "\t", "indentation", "            ", "averyveryverylongword", "👍", "\u00a0", "\u3000", "\v", "\u0301", "\u00b4", "\u00ad", "(x)", "HTTP/1.1", "I.B.M.", "\x7f"};
     std::string text;
     while (text.size() < size) text += parts[random() % parts.size()];
     return text;
@@ -205,4 +206,68 @@ TEST_CASE("tables are kept in files, added up, and not believed") {
     save_word_counts(WordCounts(true), a.path, "by spaces");
     CHECK_THROWS_AS(load_word_counts(std::vector{a.path, b.path}), Error);
     CHECK_THROWS_AS(save_word_counts(first, "/does/not/exist/words"), Error);
+}
+
+TEST_CASE("counting that was stopped goes on, and the table is the same") {
+    std::mt19937 random(9);
+    const TemporaryFile first(random_text(random, 5'300'000)), second(random_text(random, 2'700'000));
+    const std::vector<std::filesystem::path> files{first.path, second.path};
+    const WordSplitting splitting{{}, PreTokenizer{{ByteLevelPreTokenizer{false}}}};
+    const std::filesystem::path output = first.path.string() + ".counts", part = output.string() + ".part", whole = first.path.string() + ".whole";
+    ThreadPool one(1);
+    count_words(files, {.splitting = splitting}, one).save(whole, "s");
+    for (const unsigned threads : {1u, 3u})
+        for (const std::size_t memory : {std::size_t{0}, std::size_t{300'000}}) {
+            ThreadPool pool(threads);
+            const CountingOptions options{.splitting = splitting, .memory = memory};
+            std::filesystem::remove(output);
+            int stops = 0;
+            for (std::size_t last = 0;; ++stops) {
+                REQUIRE(stops < 20);
+                std::size_t calls = 0, begun = 0;
+                try {
+                    const auto stop = [&](const Progress& p) {
+                        if (calls++ == 0) begun = p.done;
+                        return calls < 2;
+                    };
+                    count_words_resumably(files, output, "s", options, pool, stop);
+                    break;
+                } catch (const Error& e) {
+                    CHECK(std::string(e.what()).find("cancelled") != std::string::npos);
+                    if (threads == 1) CHECK(begun > last);  // not from the beginning; of several threads the calling one may see little
+                    last = begun;
+                    CHECK(std::filesystem::exists(part));
+                    CHECK_FALSE(std::filesystem::exists(output));
+                }
+            }
+            if (threads == 1) CHECK(stops > 1);
+            CHECK(read_file(output) == read_file(whole));
+            CHECK_FALSE(std::filesystem::exists(part));
+            count_words_resumably(files, output, "s", options, pool, {}, std::chrono::milliseconds(0));  // kept after every block
+            CHECK(read_file(output) == read_file(whole));
+        }
+    const auto stop_after_a_block = [](const Progress&) { return false; };
+    CHECK_THROWS_AS(count_words_resumably(files, output, "s", {.splitting = splitting}, one, stop_after_a_block), Error);
+    const auto refused = [&](std::span<const std::filesystem::path> of, const char* how, const char* what) {
+        try {
+            count_words_resumably(of, output, how, {.splitting = splitting}, one);
+        } catch (const Error& e) {
+            return std::string(e.what()).find(what) != std::string::npos;
+        }
+        return false;
+    };
+    CHECK(refused(files, "t", "split otherwise"));
+    CHECK(refused(std::vector{files[1], files[0]}, "s", "other files"));
+    CHECK(refused(std::vector<std::filesystem::path>{"/dev/null"}, "s", "regular files"));
+    std::string bytes = read_file(part);
+    bytes[bytes.size() / 2] ^= 1;
+    std::ofstream(part, std::ios::binary) << bytes;
+    CHECK(refused(files, "s", part.c_str()));
+    std::filesystem::copy_file(whole, part, std::filesystem::copy_options::overwrite_existing);
+    CHECK(refused(files, "s", "how far"));
+    std::filesystem::remove(part);
+    CHECK_THROWS_AS(count_words_resumably(files, output, "s", {.splitting = splitting}, one, stop_after_a_block), Error);
+    std::ofstream(second.path, std::ios::app) << "more\n";
+    CHECK(refused(files, "s", "changed since"));
+    for (const auto& path : {output, part, whole}) std::filesystem::remove(path);
 }

@@ -1,6 +1,7 @@
 // The WordPiece trainer: worked examples, and equality with counting everything anew for every merge.
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <random>
 
 #include "morsel/training/count_words.hpp"
@@ -142,6 +143,83 @@ TEST_CASE("the incremental trainer equals recounting, for every objective") {
             CHECK(learned.rare_merges == expected.rare_merges);
         }
     }
+}
+
+TEST_CASE("a token beside itself is worth more once it has become rarer") {
+    // In the end dca ##a ##a three times beside caa twenty times: 29 tokens, and ##a ##a (3 of 6) gains as much as dca ##a (3 of 3 and 6); the id of ##a is
+    // the smaller. At first ##a ##a had 23 merges among 75 tokens, more than a fifth: what they gained then is no bound for what 3 gain now.
+    const auto learned = train_wordpiece(counts_of({{"dcaaa", 3}, {"caa", 20}}), {.special_tokens = {}});
+    CHECK(results(learned) == std::vector<std::string>{"dc", "ca", "caa", "dca", "##aa", "dcaaa"});
+    const auto gain = [](const PairOccurrences& n) { return LikelihoodScore::of(n); };
+    CHECK(LikelihoodScore::compare(gain({3, 6, 6, 3, 29, true}), gain({3, 3, 6, 3, 29, false})) == 0);
+}
+
+TEST_CASE("a vocabulary goes on: its ids stay, words begin as it cuts them") {
+    // hugs = hug ##s and pun = pu ##n by longest match; then only pairs of these tokens are left
+    const std::vector<std::string> start{"[UNK]", "hug", "##ug", "##s", "p", "h", "b", "##u", "##g", "##n", "pu", "##gs"};
+    const auto same = train_wordpiece(hug, {.vocab_size = start.size(), .special_tokens = {"[UNK]"}}, {}, start);
+    REQUIRE(same.tokens.size() > start.size());  // characters that may begin a word come too
+    CHECK(std::vector<std::string>(same.tokens.begin(), same.tokens.begin() + 12) == start);
+    CHECK(same.merges.empty());
+    const auto more = train_wordpiece(hug, {.objective = WordPieceObjective::count, .special_tokens = {"[UNK]"}}, {}, start);
+    // pu ##n 12, then pu ##g 5, hug ##s 5 and b ##u 4, bu ##n 4; pug is pu ##g, since "pug" is no token
+    std::vector<std::string> pairs;
+    for (const auto& merge : more.merges) pairs.push_back(merge.left + ' ' + merge.right + ' ' + std::to_string(merge.count));
+    CHECK(std::is_permutation(pairs.begin(), pairs.end(), std::vector<std::string>{"pu ##n 12", "hug ##s 5", "pu ##g 5", "b ##u 4", "bu ##n 4"}.begin()));
+    CHECK(pairs.size() == 5);
+    CHECK(pairs.at(0) == "pu ##n 12");
+
+    CHECK_THROWS_AS(train_wordpiece(hug, {}, {}, std::vector<std::string>{"a", "a"}), Error);
+    CHECK_THROWS_AS(train_wordpiece(hug, {.continuing_subword_prefix = ""}, {}, start), Error);
+    CHECK(train_wordpiece(counts_of({{"[UNK]", 3}}), {.vocab_size = 30, .special_tokens = {"[UNK]"}}, {}, std::vector<std::string>{"[UNK]"}).merges.size() == 4);  // no word is a special token
+
+    std::mt19937 random(17);
+    int compared = 0;
+    for (int round = 0; round < 60; ++round) {
+        WordCounts counts, other;
+        for (WordCounts* of : {&counts, &other})
+            for (std::size_t w = 1 + random() % 30; w > 0; --w) {
+                std::string word;
+                for (std::size_t n = random() % 25 == 0 ? 120 + random() % 60 : 1 + random() % 10; n > 0; --n) word += "abcd"[random() % 4];
+                of->add(word, 1 + random() % 50);
+            }
+        WordPieceTrainerOptions options{.vocab_size = 20 + random() % 30, .special_tokens = {"[UNK]"}};
+        const auto begun = train_wordpiece(other, options);
+        options.vocab_size += random() % 60;
+        if (round % 3 == 0) options.max_token_length = 1 + random() % 6;
+        for (const auto objective : {WordPieceObjective::ratio, WordPieceObjective::log_likelihood, WordPieceObjective::count}) {
+            options.objective = objective;
+            const auto expected = objective == WordPieceObjective::ratio            ? train_wordpiece_plain<RatioScore>(counts, options, begun.tokens)
+                                  : objective == WordPieceObjective::log_likelihood ? train_wordpiece_plain<LikelihoodScore>(counts, options, begun.tokens)
+                                                                                    : train_wordpiece_plain<CountScore>(counts, options, begun.tokens);
+            const auto learned = train_wordpiece(counts, options, {}, begun.tokens);
+            INFO("round " << round << " objective " << static_cast<int>(objective));
+            CHECK(learned.tokens == expected.tokens);
+            CHECK(results(learned) == results(expected));
+            CHECK(std::equal(begun.tokens.begin(), begun.tokens.end(), learned.tokens.begin()));
+        }
+        // words are cut as the model of the vocabulary cuts them
+        const auto words = detail::wordpiece_words(counts, options, begun.tokens);
+        std::map<std::vector<std::string>, std::int64_t> cut, by_model;
+        const auto model = wordpiece_model(begun.tokens);
+        for (std::size_t w = 0; w < words.size(); ++w) {
+            std::vector<std::string> tokens;
+            for (std::uint64_t i = words.begins[w]; i < words.begins[w + 1]; ++i) tokens.push_back(detail::ShownTokens{"##"}.show(words.tokens[words.symbols[i]]));
+            cut[tokens] += words.counts[w];
+        }
+        bool all_known = true;
+        counts.for_each([&](std::string_view word, std::uint64_t count) {
+            ModelTokens tokens;
+            tokenize(model, word, tokens);
+            std::vector<std::string> shown;
+            for (const auto& token : tokens) shown.emplace_back(*model.vocabulary.token(token.id));
+            all_known = all_known && word.size() <= 100 && shown.at(0) != "[UNK]";
+            by_model[shown] += static_cast<std::int64_t>(count);
+        });
+        if (all_known) CHECK(cut == by_model);
+        compared += all_known;
+    }
+    CHECK(compared > 10);
 }
 
 TEST_CASE("a corpus of prefixes, stems and suffixes: unhappiness becomes un ##happi ##ness, here and from vocab.txt") {

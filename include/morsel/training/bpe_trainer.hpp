@@ -88,9 +88,7 @@ inline void check_start(const LearnedBpe& start, const BpeTrainerOptions& option
     const auto fail = [](std::string what, std::size_t rank) { return Error(std::move(what), {.key = "merge " + std::to_string(rank)}); };
     if (start.continuing_subword_prefix != options.continuing_subword_prefix || start.end_of_word_suffix != options.end_of_word_suffix)
         throw Error("a vocabulary goes on with its own prefix and suffix", {.expected = '"' + start.continuing_subword_prefix + "\" and \"" + start.end_of_word_suffix + '"', .found = '"' + options.continuing_subword_prefix + "\" and \"" + options.end_of_word_suffix + '"'});
-    StringMap ids;
-    for (const std::string& token : start.tokens)
-        if (ids.set(token, 0) + 1 != ids.size()) throw Error("a token is there twice", {.found = token});
+    check_distinct(start.tokens);
     for (std::size_t rank = 0; rank < start.merges.size(); ++rank) {
         const LearnedMerge& m = start.merges[rank];
         if (std::max({m.left, m.right, m.id}) >= start.tokens.size()) throw fail("a merge names an unknown token", rank);

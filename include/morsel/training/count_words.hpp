@@ -63,12 +63,8 @@ template <class Line> bool for_each_line(std::string_view text, Line&& line) {
     return true;
 }
 
-}  // namespace detail
-
-// Words of files, every line one sequence; "-" is the standard input. Throws Error on a file that cannot be read or is no UTF-8, and where
-// `progress` says stop.
-inline CountedWords count_words(std::span<const std::filesystem::path> files, const CountingOptions& options, ThreadPool& pool, const ProgressCallback& progress = {}) {
-    TextBlocks blocks(files, options.part);
+// Words of the blocks to come, until `progress` says stop: then `was_stopped` is true, and the words are those of all blocks that were given.
+inline CountedWords count_blocks(TextBlocks& blocks, const CountingOptions& options, ThreadPool& pool, const ProgressCallback& progress, bool& was_stopped) {
     const std::size_t limit = options.memory / pool.size() / 3;  // of a table: it doubles beside itself when it grows
     const std::filesystem::path directory = options.temporary_directory.empty() ? std::filesystem::temp_directory_path() : options.temporary_directory;
     std::vector<std::unique_ptr<WordCounter>> counters;
@@ -106,9 +102,8 @@ inline CountedWords count_words(std::span<const std::filesystem::path> files, co
             throw;
         }
     });
-    if (cancelled) throw Error("cancelled");
     if (bad) throw Error("no UTF-8", {.file = blocks.file(bad->file).string(), .key = "byte " + std::to_string(bad->byte)});
-    if (progress && told < blocks.done() && !progress({"count", blocks.done(), blocks.total()})) throw Error("cancelled");
+    was_stopped = cancelled || (progress && told < blocks.done() && !progress({"count", blocks.done(), blocks.total()}));
     if (!spilled.empty()) {
         for (auto& counter : counters) spill(*counter), counter.reset();
         return CountedWords(std::move(spilled));
@@ -118,7 +113,19 @@ inline CountedWords count_words(std::span<const std::filesystem::path> files, co
         tables[thread] = counters[thread]->take();
         counters[thread].reset();
     });
-    return CountedWords(detail::add_up(tables));
+    return CountedWords(add_up(tables));
+}
+
+}  // namespace detail
+
+// Words of files, every line one sequence; "-" is the standard input. Throws Error on a file that cannot be read or is no UTF-8, and where
+// `progress` says stop.
+inline CountedWords count_words(std::span<const std::filesystem::path> files, const CountingOptions& options, ThreadPool& pool, const ProgressCallback& progress = {}) {
+    TextBlocks blocks(files, options.part);
+    bool stopped = false;
+    CountedWords words = detail::count_blocks(blocks, options, pool, progress, stopped);
+    if (stopped) throw Error("cancelled");
+    return words;
 }
 
 // The same as one table in memory.

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -73,12 +74,15 @@ class CountedWords {
         return std::move(load_word_counts(paths).counts);
     }
 
-    // Writes all as one file; it appears whole or not at all. Gives the number of words. Throws Error.
-    std::size_t save(const std::filesystem::path& path, const std::string& splitting = {}) const {
-        if (spilled_.empty()) return save_word_counts(table_, path, splitting), table_.size();
+    // Writes all, and what is in other tables, as one file; it appears whole or not at all. Gives the number of words. Throws Error.
+    std::size_t save(const std::filesystem::path& path, const std::string& splitting = {}, std::span<const std::filesystem::path> others = {}) const {
+        if (spilled_.empty() && others.empty()) return save_word_counts(table_, path, splitting), table_.size();
         std::vector<MappedFile> mapped;
         std::vector<WordTableReader> tables;
+        const std::string own = spilled_.empty() ? word_table_bytes(table_) : std::string();
         for (const SpilledTable& table : spilled_) mapped.emplace_back(table.path());
+        for (const auto& other : others) mapped.emplace_back(other);
+        if (spilled_.empty()) tables.emplace_back(own, path);
         for (const MappedFile& file : mapped) tables.emplace_back(file.text(), file.path());
         FileReplacement file(path);
         WordTableWriter writer(WordTableHeader{tables[0].header().bytes, splitting}, [&](std::string_view bytes) { file.write(bytes); });

@@ -40,10 +40,9 @@ class FrequentPairs {
     }
 
     // After a merge: the pairs whose count rose.
-    void add(std::span<std::uint32_t> risen) {
-        std::sort(risen.begin(), risen.end());
-        for (std::size_t i = 0; i < risen.size(); ++i)
-            if ((i == 0 || risen[i] != risen[i - 1]) && index_.count(risen[i]) >= floor_) push(risen[i]);
+    void add(std::span<const std::uint32_t> risen) {
+        for (const std::uint32_t pair : risen)
+            if (index_.count(pair) >= floor_) push(pair);
     }
 
   private:

@@ -15,6 +15,7 @@
 #include <limits>
 #include <optional>
 #include <queue>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -60,10 +61,8 @@ class LikelihoodQueue {
     }
 
     // After a merge of left and right into id: `risen` are the pairs whose count rose, all of them pairs of `id`.
-    void update(TokenId left, TokenId right, TokenId id, std::vector<std::uint32_t>& risen) {
+    void update(TokenId left, TokenId right, TokenId id, std::span<const std::uint32_t> risen) {
         add_tokens();
-        std::sort(risen.begin(), risen.end());
-        risen.erase(std::unique(risen.begin(), risen.end()), risen.end());
         for (const std::uint32_t pair : risen)
             if (statistics_.index.count(pair) >= least_) place(pair);
         for (const TokenId token : {left, right, id}) {

@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
+#include <utility>
 #include <vector>
 
 #include "morsel/training/token_statistics.hpp"
@@ -36,13 +38,15 @@ class RatioQueue {
     }
 
     // After a merge of left and right into id: `risen` are the pairs whose count rose, all of them pairs of `id`.
-    void update(TokenId left, TokenId right, TokenId, std::vector<std::uint32_t>& risen) {
+    void update(TokenId left, TokenId right, TokenId, std::span<const std::uint32_t> risen) {
         note_new_pairs();
-        for (const TokenId token : {left, right}) risen.insert(risen.end(), pairs_of_[token].begin(), pairs_of_[token].end());
-        std::sort(risen.begin(), risen.end());
-        risen.erase(std::unique(risen.begin(), risen.end()), risen.end());
-        for (const std::uint32_t pair : risen)
-            if (statistics_.index.count(pair) >= least_) push(entry(pair));
+        ++step_;
+        const auto again = [&](std::uint32_t pair) {
+            if (std::exchange(pushed_[pair], step_) != step_ && statistics_.index.count(pair) >= least_) push(entry(pair));
+        };
+        for (const std::uint32_t pair : risen) again(pair);
+        for (const TokenId token : {left, right})
+            for (const std::uint32_t pair : pairs_of_[token]) again(pair);
         if (heap_.size() > room_) fill();
     }
 
@@ -70,7 +74,7 @@ class RatioQueue {
         room_ = 4 * heap_.size() + 100000;
     }
     void note_new_pairs() {
-        pairs_of_.resize(statistics_.occurrences.size());
+        pairs_of_.resize(statistics_.occurrences.size()), pushed_.resize(statistics_.index.size());
         for (; known_ < statistics_.index.size(); ++known_) {
             const auto pair = static_cast<std::uint32_t>(known_);
             const TokenId left = statistics_.left(pair), right = statistics_.right(pair);
@@ -84,6 +88,8 @@ class RatioQueue {
     std::vector<Entry> heap_;
     std::size_t room_ = 0, known_ = 0;                   // entries before stale ones are thrown out; pairs that are in pairs_of_
     std::vector<std::vector<std::uint32_t>> pairs_of_;  // [token] pairs that have it, once each
+    std::uint32_t step_ = 0;                             // merges so far
+    std::vector<std::uint32_t> pushed_;                  // [pair] the step that it was put into the heap in
 };
 
 }  // namespace morsel

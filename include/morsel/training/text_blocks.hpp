@@ -27,6 +27,11 @@ struct TextPart {
     std::size_t index = 0, count = 1;
 };
 
+// Where reading goes on: a byte of a file of that number, at the beginning of a line.
+struct TextPlace {
+    std::size_t file = 0, byte = 0;
+};
+
 // Whole lines, with their endings; where they are.
 struct TextBlock {
     std::string text = {};
@@ -39,14 +44,16 @@ class TextBlocks {
     static constexpr std::size_t block = std::size_t{1} << 20;         // bytes; a block ends at the next line feed
     static constexpr std::size_t longest_line = std::size_t{1} << 31;  // bytes
 
-    // "-" is the standard input. Throws Error where a file cannot be read or is none.
-    explicit TextBlocks(std::span<const std::filesystem::path> files, TextPart part = {}) : files_(files.begin(), files.end()), part_(part) {
+    // "-" is the standard input. `from` is for regular files without parts. Throws Error where a file cannot be read or is none.
+    explicit TextBlocks(std::span<const std::filesystem::path> files, TextPart part = {}, TextPlace from = {})
+        : files_(files.begin(), files.end()), part_(part), done_(from.byte), file_(from.file), first_byte_(from.byte) {
         for (const auto& file : files_) {
             struct stat status = {};
             if (file == "-" ? ::fstat(STDIN_FILENO, &status) != 0 : ::stat(file.c_str(), &status) != 0) throw failure(file, "cannot open");
             if (S_ISDIR(status.st_mode)) throw Error("not a file", {.file = file.string(), .found = "a directory"});
             if (!S_ISREG(status.st_mode)) sized_ = false;
             else total_ += static_cast<std::size_t>(status.st_size) / part.count;
+            if (static_cast<std::size_t>(&file - files_.data()) < from.file) done_ += static_cast<std::size_t>(status.st_size);
             if (part.count > 1 && !S_ISREG(status.st_mode)) throw Error("only a regular file can be shared", {.file = file.string()});
         }
     }
@@ -75,6 +82,12 @@ class TextBlocks {
         return done_;
     }
 
+    // Where the blocks end that were given so far.
+    TextPlace place() const {
+        const std::lock_guard lock(mutex_);
+        return {file_, fd_ < 0 ? first_byte_ : at_};
+    }
+
   private:
     static Error failure(const std::filesystem::path& file, std::string what) { return Error(what + ": " + std::strerror(errno), {.file = file.string()}); }
 
@@ -82,8 +95,9 @@ class TextBlocks {
         const auto& path = files_[file_];
         fd_ = path == "-" ? ::dup(STDIN_FILENO) : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
         if (fd_ < 0) throw failure(path, "cannot open");
-        at_ = 0, end_ = ~std::size_t{0};
+        at_ = std::exchange(first_byte_, 0), end_ = ~std::size_t{0};
         rest_.clear();
+        if (at_ > 0 && ::lseek(fd_, static_cast<off_t>(at_), SEEK_SET) < 0) throw failure(path, "cannot read");
         if (part_.count == 1) return;
         struct stat status = {};
         if (::fstat(fd_, &status) != 0) throw failure(path, "cannot open");
@@ -144,7 +158,8 @@ class TextBlocks {
     bool sized_ = true;
     std::size_t total_ = 0, done_ = 0;  // bytes
     mutable std::mutex mutex_;
-    std::size_t file_ = 0, at_ = 0, end_ = 0;  // of the file that is open; bytes
+    std::size_t file_ = 0, first_byte_ = 0;  // the file that is open or comes next; where that one begins
+    std::size_t at_ = 0, end_ = 0;           // of the file that is open; bytes
     int fd_ = -1;
     std::string rest_;  // read already
 };

@@ -1,7 +1,9 @@
 // The corpus as a WordPiece trainer sees it: words as symbols, how often each token and each adjacent pair of tokens occurs now.
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -14,12 +16,17 @@ namespace morsel {
 
 struct TokenStatistics {
     TrainingWords words;
+    std::optional<std::size_t> max_token_length;  // characters, but two are always allowed
     std::int64_t tokens = 0;                // in the corpus
     std::vector<std::int64_t> occurrences;  // [token]
     PairIndex index;
     WordSymbols symbols;
 
-    explicit TokenStatistics(TrainingWords of) : words(std::move(of)), occurrences(count_tokens(words, tokens)), symbols(words, index) {}
+    explicit TokenStatistics(TrainingWords of, std::optional<std::size_t> max_length = {})
+        : words(std::move(of)), max_token_length(max_length), occurrences(count_tokens(words, tokens)), symbols(words, index, [this](TokenId x, TokenId y) { return may_pair(x, y); }) {}
+
+    // Whether two tokens make one that is not too long.
+    bool may_pair(TokenId x, TokenId y) const { return !max_token_length || std::size_t{words.lengths[x]} + words.lengths[y] <= std::max<std::size_t>(2, *max_token_length); }
 
     TokenId left(std::uint32_t pair) const { return static_cast<TokenId>(index.key(pair) >> 32); }
     TokenId right(std::uint32_t pair) const { return static_cast<TokenId>(index.key(pair)); }
@@ -37,11 +44,11 @@ struct TokenStatistics {
         return n;
     }
 
-    // Merges a pair into token `id`; pairs whose count rises are in `risen`. may_pair: WordSymbols::merge.
-    template <class MayPair> void merge(std::uint32_t pair, TokenId id, std::vector<std::uint32_t>& risen, MayPair&& may_pair) {
+    // Merges a pair into token `id`; pairs whose count rises are in `risen`.
+    void merge(std::uint32_t pair, TokenId id, std::vector<std::uint32_t>& risen) {
         const TokenId a = left(pair), b = right(pair);
         if (id >= occurrences.size()) occurrences.resize(id + 1);
-        const std::int64_t merged = symbols.merge(pair, a, b, id, index, risen, may_pair);
+        const std::int64_t merged = symbols.merge(pair, a, b, id, index, risen, [this](TokenId x, TokenId y) { return may_pair(x, y); });
         occurrences[a] -= merged, occurrences[b] -= merged, occurrences[id] += merged, tokens -= merged;
     }
 

@@ -1,6 +1,6 @@
 // From what a trainer learned to a whole tokenizer: the model, the normalizer and pre-tokenizer that the words were counted with, a decoder
 // that undoes them, special tokens as added tokens, for WordPiece [CLS] and [SEP] around the text. tokenizer/saving writes it.
-// And back: the vocabulary of a BPE tokenizer as something to go on training with, and the splitting as text for tables of counts.
+// And back: the vocabulary of a tokenizer as something to go on training with, and the splitting as text for tables of counts.
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -100,20 +100,37 @@ inline TokenizerParts wordpiece_tokenizer(const LearnedWordPiece& learned, const
     return parts;
 }
 
+namespace detail {
+
+// Tokens by id, added ones among them. Throws Error where ids have gaps.
+inline std::vector<std::string> tokens_by_id(const Vocabulary& vocabulary, const AddedTokens& added) {
+    std::size_t bound = vocabulary.id_bound();
+    for (const AddedToken& token : added.tokens()) bound = std::max(bound, std::size_t{token.id} + 1);
+    if (bound > vocabulary.size() + added.tokens().size()) throw Error("ids have gaps", {.key = "model.vocab"});
+    std::vector<std::string> tokens(bound);
+    vocabulary.for_each([&](std::string_view token, TokenId id) { tokens[id] = token; });
+    for (const AddedToken& token : added.tokens()) tokens[token.id] = token.content;
+    for (std::size_t id = 0; id < bound; ++id)
+        if (tokens[id].empty()) throw Error("ids have gaps", {.key = "model.vocab", .found = "none for " + std::to_string(id)});
+    return tokens;
+}
+
+}  // namespace detail
+
+// The tokens of a WordPiece tokenizer by id, to go on training with. Throws Error for other models, and where ids have gaps.
+inline std::vector<std::string> wordpiece_tokens(const TokenizerParts& parts) {
+    const auto* wordpiece = std::get_if<WordPiece>(&parts.model);
+    if (wordpiece == nullptr) throw Error("not a WordPiece tokenizer", {.key = "model"});
+    return detail::tokens_by_id(wordpiece->vocabulary, parts.added_tokens);
+}
+
 // The vocabulary of a BPE tokenizer, to go on training with: added tokens keep their ids, too. Throws Error for other models, and where ids
 // have gaps.
 inline LearnedBpe learned_bpe(const TokenizerParts& parts) {
     const auto* bpe = std::get_if<Bpe>(&parts.model);
-    if (bpe == nullptr) throw Error("only a BPE tokenizer can be trained further", {.key = "model"});
+    if (bpe == nullptr) throw Error("not a BPE tokenizer", {.key = "model"});
     LearnedBpe out{.continuing_subword_prefix = bpe->continuing_subword_prefix, .end_of_word_suffix = bpe->end_of_word_suffix};
-    std::size_t bound = bpe->vocabulary.id_bound();
-    for (const AddedToken& token : parts.added_tokens.tokens()) bound = std::max(bound, std::size_t{token.id} + 1);
-    if (bound > bpe->vocabulary.size() + parts.added_tokens.tokens().size()) throw Error("ids have gaps", {.key = "model.vocab"});
-    out.tokens.resize(bound);
-    bpe->vocabulary.for_each([&](std::string_view token, TokenId id) { out.tokens[id] = token; });
-    for (const AddedToken& token : parts.added_tokens.tokens()) out.tokens[token.id] = token.content;
-    for (std::size_t id = 0; id < bound; ++id)
-        if (out.tokens[id].empty()) throw Error("ids have gaps", {.key = "model.vocab", .found = "none for " + std::to_string(id)});
+    out.tokens = detail::tokens_by_id(bpe->vocabulary, parts.added_tokens);
     std::vector<std::pair<std::uint32_t, LearnedMerge>> ranked;
     bpe->merges.for_each([&](std::uint64_t pair, const Merge& merge) {
         ranked.push_back({merge.rank, {static_cast<TokenId>(pair >> 32), static_cast<TokenId>(pair), merge.id, 0}});

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -34,7 +35,8 @@ class TokenList {
         tokens_.emplace_back(token);
         return static_cast<TokenId>(tokens_.size() - 1);
     }
-    bool contains(std::string_view token) const { return ids_.find(token).has_value(); }
+    std::optional<TokenId> find(std::string_view token) const { return ids_.find(token); }
+    bool contains(std::string_view token) const { return find(token).has_value(); }
     std::size_t size() const noexcept { return tokens_.size(); }
     const std::string& operator[](TokenId id) const noexcept { return tokens_[id]; }
     std::vector<std::string> take() { return std::move(tokens_); }
@@ -65,6 +67,15 @@ template <class F> void for_each_symbol(std::string_view word, bool bytes, F&& f
     }
 }
 
+// Throws Error where a token is there twice.
+inline void check_distinct(std::span<const std::string> tokens) {
+    StringMap known;
+    for (const std::string& token : tokens) {
+        if (known.find(token)) throw Error("a token is there twice", {.found = token});
+        known.set(token, 0);
+    }
+}
+
 inline std::string utf8_of(char32_t c) {
     std::string text;
     unicode::append(text, c);
@@ -81,19 +92,23 @@ inline TrainingWords training_words(const WordCounts& counts, const BpeTrainerOp
     for (const auto& token : first_tokens) out.tokens.id(token);
     for (const auto& token : options.special_tokens) out.tokens.id(token);
 
-    std::vector<std::uint64_t> occurrences(0x110000);  // by code point
+    std::vector<std::uint64_t> occurrences;  // by code point, up to the highest
+    const auto occurrences_of = [&](char32_t c) -> std::uint64_t& {
+        if (c >= occurrences.size()) occurrences.resize(c + 1);
+        return occurrences[c];
+    };
     std::uint64_t total = 0;
     std::size_t symbols = 0;
     counts.for_each([&](std::string_view word, std::uint64_t count) {
         if (count < min_word_count) return;
         detail::for_each_symbol(word, counts.are_bytes(), [&](char32_t c, bool, bool) {
             ++symbols;
-            occurrences[c] += count;
+            occurrences_of(c) += count;
             if (count > (std::uint64_t{1} << 62) - total) throw Error("word counts are too large to add up", {.expected = "less than 2^62 characters in all"});
             total += count;
         });
     });
-    for (const char32_t c : options.initial_alphabet) occurrences[c] = always;
+    for (const char32_t c : options.initial_alphabet) occurrences_of(c) = always;
     std::vector<char32_t> alphabet;
     for (char32_t c = 0; c < occurrences.size(); ++c)
         if (occurrences[c] > 0) alphabet.push_back(c);

@@ -1,8 +1,10 @@
 // From sequences of text to word counts, by the normalizer and pre-tokenizer that the tokenizer will use. Byte-level pre-tokenizers of known
 // patterns are counted as raw bytes by the cutter of the fast encoder. Where white space ends every word, text is counted by what stands
-// between ASCII spaces, and only distinct stretches are cut further. All others go the plain way.
+// between ASCII spaces, and only distinct stretches are cut further; for BERT's pre-tokenizer those of printable ASCII are words and
+// punctuation at once. All others go the plain way.
 #pragma once
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -33,6 +35,11 @@ class WordCounter {
         if (splitting.pre_tokenizer && !splitting.normalizer) bytes_ = byte_level_scanner(*splitting.pre_tokenizer);
         if (bytes_) cutter_ = fast::PieceCutter(bytes_->scanner), space_ = std::make_unique<fast::CutSpace>();
         by_spaces_ = splits_at_spaces(splitting);
+        cuts_ascii_ = by_spaces_ && splitting.pre_tokenizer->steps.size() == 1 && std::holds_alternative<BertPreTokenizer>(splitting.pre_tokenizer->steps.front());
+        lowercase_ = splitting.normalizer && std::any_of(splitting.normalizer->steps.begin(), splitting.normalizer->steps.end(), [](const auto& step) {
+            const auto* bert = std::get_if<BertNormalizer>(&step);
+            return (bert != nullptr && bert->lowercase) || std::holds_alternative<LowercaseNormalizer>(step);
+        });
         counts_ = WordCounts(bytes_.has_value());
     }
 
@@ -41,7 +48,8 @@ class WordCounter {
         if (sequence.empty()) return true;
         if (bytes_) return add_bytes(sequence, times);
         if (!unicode::is_valid_utf8(sequence)) return false;
-        if (by_spaces_) add_stretches(sequence, times);
+        if (cuts_ascii_ && times == 1) add_ascii(sequence);
+        else if (by_spaces_) add_stretches(sequence, times);
         else add_plain(sequence, times);
         return true;
     }
@@ -86,6 +94,48 @@ class WordCounter {
         }
     }
 
+    // A sequence whose stretches of printable ASCII are cut here: at punctuation, which is a word each. All that the normalizers of
+    // splits_at_spaces do to such characters is to make them small.
+    void add_ascii(std::string_view sequence) {
+        enum : unsigned char { letter = 0, punctuation = 1, space = 2, other = 4 };
+        static constexpr auto kinds = [] {
+            std::array<unsigned char, 256> of{};
+            for (unsigned c = 0; c < 256; ++c)
+                of[c] = c == ' ' || c == '\t' || c == '\n' || c == '\r' ? space : c < ' ' || c > '~' ? other : unicode::is_ascii_punctuation(static_cast<char32_t>(c)) ? punctuation : letter;
+            return of;
+        }();
+        const auto kind_at = [&](std::size_t i) { return kinds[static_cast<unsigned char>(sequence[i])]; };
+        copy_.assign(sequence).append(16, '\0');
+        if (lowercase_)
+            for (char& c : copy_) c = static_cast<char>(c | ((c >= 'A' && c <= 'Z') ? 0x20 : 0));
+        constexpr std::size_t most = 256;
+        std::uint32_t starts[most], ends[most];
+        std::size_t n = 0;
+        for (std::size_t i = 0; i < sequence.size(); ++i) {  // i: a stretch or, of several spaces, the next one
+            const std::size_t begin = i, words = n;
+            unsigned char seen = 0;
+            for (std::size_t word = i;; ++i) {
+                const unsigned char kind = i < sequence.size() ? kind_at(i) : static_cast<unsigned char>(space);
+                seen |= kind;
+                if (kind == letter) continue;
+                if (kind == other || n + 2 > most) {
+                    seen |= other;
+                    break;
+                }
+                if (word < i) starts[n] = static_cast<std::uint32_t>(word), ends[n++] = static_cast<std::uint32_t>(i);
+                if (kind == space) break;
+                starts[n] = static_cast<std::uint32_t>(i), ends[n++] = static_cast<std::uint32_t>(word = i + 1);
+            }
+            if ((seen & other) != 0) {
+                n = words;
+                while (i < sequence.size() && kind_at(i) != space) ++i;
+                stretches_.add(sequence.substr(begin, i - begin));
+            }
+            if (n > most / 2) counts_.add_pieces(copy_.data(), starts, ends, std::exchange(n, 0));
+        }
+        counts_.add_pieces(copy_.data(), starts, ends, n);
+    }
+
     bool add_bytes(std::string_view sequence, std::uint64_t times) {
         if (bytes_->prefix_space && sequence.front() != ' ') {
             prefixed_.assign(1, ' ').append(sequence);
@@ -94,7 +144,7 @@ class WordCounter {
         for (std::size_t at = 0; at < sequence.size();) {
             const fast::Pieces pieces = cutter_.cut(sequence, at, *space_);
             if (pieces.count == 0) return false;
-            if (times == 1) counts_.add_pieces(pieces.text, space_->starts, pieces.count);
+            if (times == 1) counts_.add_pieces(pieces.text, space_->starts, space_->starts + 1, pieces.count);
             else
                 for (std::size_t i = 0; i < pieces.count; ++i) counts_.add({pieces.text + space_->starts[i], space_->starts[i + 1] - space_->starts[i]}, times);
             at += pieces.bytes;
@@ -106,8 +156,8 @@ class WordCounter {
     std::optional<ByteLevelScanner> bytes_ = {};
     fast::PieceCutter cutter_;
     std::unique_ptr<fast::CutSpace> space_ = {};
-    std::string prefixed_ = {};
-    bool by_spaces_ = false;
+    std::string prefixed_ = {}, copy_ = {};
+    bool by_spaces_ = false, cuts_ascii_ = false, lowercase_ = false;
     WordCounts stretches_;  // between spaces; cut into words at the end
     WordCounts counts_;
 };

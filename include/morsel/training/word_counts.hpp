@@ -41,9 +41,9 @@ class WordCounts {
         add_short(key, home(key), count);
     }
 
-    // Counts words that lie one behind the other: word i is bytes starts[i] … starts[i + 1] of text, of which 16 from starts[i] on are
-    // readable. Home lines are asked for a batch ahead.
-    void add_pieces(const char* text, const std::uint32_t* starts, std::size_t n) {
+    // Counts words that are not empty: word i is bytes starts[i] … ends[i] of text, of which 16 from starts[i] on are readable. Home lines are
+    // asked for a batch ahead.
+    void add_pieces(const char* text, const std::uint32_t* starts, const std::uint32_t* ends, std::size_t n) {
         constexpr std::size_t batch = 32;
         fast::WordKey keys[batch];
         std::size_t homes[batch];
@@ -51,12 +51,12 @@ class WordCounts {
             const std::size_t count = std::min(batch, n - first);
             if (4 * (short_size_ + count) > 3 * short_.size()) grow();
             for (std::size_t i = 0; i < count; ++i) {
-                keys[i] = fast::word_key(text + starts[first + i], starts[first + i + 1] - starts[first + i]);
+                keys[i] = fast::word_key(text + starts[first + i], ends[first + i] - starts[first + i]);
                 homes[i] = home(keys[i]);
                 __builtin_prefetch(&short_[homes[i]], 1);
             }
             for (std::size_t i = 0; i < count; ++i) {
-                const std::uint32_t length = starts[first + i + 1] - starts[first + i];
+                const std::uint32_t length = ends[first + i] - starts[first + i];
                 if (length > fast::short_word) add_long({text + starts[first + i], length}, 1);
                 else if (short_[homes[i]].key == keys[i]) ++short_[homes[i]].count;
                 else add_short(keys[i], homes[i], 1);

@@ -21,8 +21,8 @@ class WordSymbols {
   public:
     static constexpr std::size_t long_word = 128;  // symbols; from here on a word is a list
 
-    // Takes the words over and fills the index with all pairs.
-    WordSymbols(TrainingWords& words, PairIndex& index) : symbols_(std::move(words.symbols)) {
+    // Takes the words over and fills the index with all pairs that may_pair(x, y) lets in.
+    template <class MayPair> WordSymbols(TrainingWords& words, PairIndex& index, MayPair&& may_pair) : symbols_(std::move(words.symbols)), known_(words.tokens.size()) {
         if (words.size() >= slot_bit) throw Error("too many distinct words", {.expected = "less than 2^31"});
         words_.resize(words.size());
         for (std::uint32_t w = 0; w < words_.size(); ++w) {
@@ -30,15 +30,17 @@ class WordSymbols {
             words_[w].count = words.counts[w], words_[w].begin = begin & begin_bits, words_[w].size = size >= long_word ? 0 : size & 0xff;
             const TokenId* s = symbols_.data() + begin;
             if (size >= long_word) {
-                link(s, size, w, index);
+                link(s, size, w, index, may_pair);
                 continue;
             }
-            for (std::size_t i = 0; i + 1 < size; ++i) index.add(index.number(s[i], s[i + 1]), words_[w].count, w);
+            for (std::size_t i = 0; i + 1 < size; ++i)
+                if (may_pair(s[i], s[i + 1])) index.add(index.number(s[i], s[i + 1]), words_[w].count, w);
         }
         words.begins = {}, words.counts = {};
     }
+    WordSymbols(TrainingWords& words, PairIndex& index) : WordSymbols(words, index, [](TokenId, TokenId) { return true; }) {}
 
-    // Replaces pair a, b by c everywhere. Pairs whose count rises are appended to `risen`, perhaps more than once. may_pair(x, y): whether
+    // Replaces pair a, b by c everywhere. Pairs whose count rises are appended to `risen`, some perhaps more than once. may_pair(x, y): whether
     // a new pair of these tokens counts. Gives how many merges there were, words taken as often as they occur.
     template <class MayPair>
     std::int64_t merge(std::uint32_t pair, TokenId a, TokenId b, TokenId c, PairIndex& index, std::vector<std::uint32_t>& risen, MayPair&& may_pair) {
@@ -46,14 +48,19 @@ class WordSymbols {
         const std::span<std::uint32_t> places = list.all();
         if (a == b) std::sort(places.begin(), places.end());  // runs are merged from the left
         std::int64_t merged = 0;
+        const bool is_new = c >= known_;  // no pair has it yet: of its pairs those rise for the first time whose count is 0
+        known_ = std::max(known_, std::size_t{c} + 1);
         const auto lose = [&](TokenId x, TokenId y, std::int64_t count) { index.subtract(x, y, count); };
         const auto gain = [&](TokenId x, TokenId y, std::int64_t count, std::uint32_t place) {
             if (!may_pair(x, y)) return;
             const std::uint32_t number = index.number(x, y);
-            if (risen.empty() || risen.back() != number) risen.push_back(number);
+            if (!is_new || index.count(number) == 0) risen.push_back(number);
             index.add(number, count, place);
         };
-        for (const std::uint32_t place : places) {
+        for (std::size_t i = 0; i < places.size(); ++i) {
+            if (i + 16 < places.size()) prefetch(places[i + 16]);
+            if (i + 8 < places.size()) prefetch_symbols(places[i + 8]);
+            const std::uint32_t place = places[i];
             if ((place & slot_bit) != 0) merge_slot(place & ~slot_bit, a, b, c, merged, lose, gain);
             else merge_word(place, a, b, c, merged, lose, gain);
         }
@@ -102,14 +109,23 @@ class WordSymbols {
         std::uint64_t size : 8 = 0;    // symbols now; 0 for a long word
     };
 
-    void link(const TokenId* s, std::size_t size, std::uint32_t word, PairIndex& index) {
+    template <class MayPair> void link(const TokenId* s, std::size_t size, std::uint32_t word, PairIndex& index, MayPair& may_pair) {
         const std::size_t first = slots_.size();
         if (size >= end - first) throw Error("too many characters in long words", {.expected = "less than 2^31"});
         for (std::size_t i = 0; i < size; ++i) {
             const auto at = static_cast<std::uint32_t>(first + i);
             slots_.push_back({s[i], i > 0 ? at - 1 : end, i + 1 < size ? at + 1 : end, word});
-            if (i + 1 < size) index.add(index.number(s[i], s[i + 1]), words_[word].count, at | slot_bit);
+            if (i + 1 < size && may_pair(s[i], s[i + 1])) index.add(index.number(s[i], s[i + 1]), words_[word].count, at | slot_bit);
         }
+    }
+
+    // Words are anywhere in memory: asked for some places ahead, their symbols when they have come.
+    void prefetch(std::uint32_t place) const {
+        if ((place & slot_bit) == 0) __builtin_prefetch(&words_[place]);
+        else __builtin_prefetch(&slots_[place & ~slot_bit]);
+    }
+    void prefetch_symbols(std::uint32_t place) const {
+        if ((place & slot_bit) == 0) __builtin_prefetch(symbols_.data() + words_[place].begin, 1);
     }
 
     template <class Lose, class Gain>
@@ -159,6 +175,7 @@ class WordSymbols {
     std::vector<TokenId> symbols_;  // of short words
     std::vector<Word> words_;
     std::vector<Slot> slots_;       // of long words
+    std::size_t known_;             // tokens that may be in words or have been
 };
 
 }  // namespace morsel

@@ -151,14 +151,12 @@ class WordTableReader {
     std::uint64_t count_ = 0, words_ = 0, total_ = 0, sum_ = 0;
 };
 
-// f(word, count) in order, with the sums of all tables; the text lives as long as the call. Throws Error where tables do not fit together.
+// f(word, count) in order, with the sums of all tables, however split; the text lives as long as the call. Throws Error where bytes meet characters.
 template <class F> void merge_word_tables(std::vector<WordTableReader>& tables, F&& f) {
     const auto later = [&](std::size_t a, std::size_t b) { return tables[a].word() > tables[b].word(); };
     std::priority_queue<std::size_t, std::vector<std::size_t>, decltype(later)> queue(later);
     for (std::size_t i = 0; i < tables.size(); ++i) {
         if (tables[i].header().bytes != tables[0].header().bytes) throw Error("tables of bytes and of characters cannot be merged");
-        if (tables[i].header().splitting != tables[0].header().splitting)
-            throw Error("words of these tables were split in different ways", {.expected = "'" + tables[0].header().splitting + "'", .found = "'" + tables[i].header().splitting + "'"});
         if (tables[i].next()) queue.push(i);
     }
     std::uint64_t total = 0;
@@ -218,6 +216,9 @@ inline LoadedWordCounts load_word_counts(std::span<const std::filesystem::path> 
     for (const auto& file : files) mapped.emplace_back(file);
     for (const MappedFile& file : mapped) tables.emplace_back(file.text(), file.path());
     if (tables.empty()) return {};
+    for (std::size_t i = 0; i < tables.size(); ++i)
+        if (tables[i].header().bytes == tables[0].header().bytes && tables[i].header().splitting != tables[0].header().splitting)
+            throw Error("words of these tables were split in different ways", {.file = files[i].string(), .expected = "'" + tables[0].header().splitting + "'", .found = "'" + tables[i].header().splitting + "'"});
     LoadedWordCounts out{WordCounts(tables[0].header().bytes), tables[0].header().splitting};
     merge_word_tables(tables, [&](std::string_view word, std::uint64_t count) { out.counts.add(word, count); });
     return out;

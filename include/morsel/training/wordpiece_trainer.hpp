@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -46,8 +47,60 @@ struct ShownTokens {
     void add(std::string_view token) { list.id(show(token)); }
 };
 
-inline bool fits(const TrainingWords& words, TokenId x, TokenId y, const std::optional<std::size_t>& longest) {
-    return !longest || std::size_t{words.lengths[x]} + words.lengths[y] <= std::max<std::size_t>(2, *longest);
+// Words cut as the vocabulary's own model cuts them: the longest token first, which a special token is not.
+inline void cut_by_longest_token(TrainingWords& words, std::span<const std::string> special_tokens) {
+    std::size_t longest = 1;
+    for (TokenId id = 0; id < words.tokens.size(); ++id) {
+        const std::string& token = words.tokens[id];
+        if (std::find(special_tokens.begin(), special_tokens.end(), token) != special_tokens.end()) continue;
+        const std::size_t size = unicode::count_code_points(token.starts_with(continuation_mark) ? std::string_view(token).substr(1) : token);
+        words.lengths[id] = static_cast<std::uint32_t>(size);
+        longest = std::max(longest, size);
+    }
+    std::size_t kept = 0;
+    std::string text;
+    std::vector<std::size_t> ends;  // of each character, in `text`
+    for (std::size_t w = 0; w < words.size(); ++w) {
+        const std::size_t begin = std::exchange(words.begins[w], kept), size = words.begins[w + 1] - begin;
+        text.clear(), ends.clear();
+        for (std::size_t i = 0; i < size; ++i) {
+            const std::string_view token = words.tokens[words.symbols[begin + i]];
+            text += token.starts_with(continuation_mark) ? token.substr(1) : token;
+            ends.push_back(text.size());
+        }
+        for (std::size_t i = 0; i < size;) {
+            TokenId id = words.symbols[begin + i];
+            const std::string mark(words.tokens[id].starts_with(continuation_mark) ? continuation_mark : "");
+            const std::size_t from = i == 0 ? 0 : ends[i - 1];
+            std::size_t count = std::min(longest, size - i);
+            for (; count > 1; --count) {
+                const auto found = words.tokens.find(mark + text.substr(from, ends[i + count - 1] - from));
+                if (!found || words.lengths[*found] == 0) continue;
+                id = *found;
+                break;
+            }
+            words.symbols[kept++] = id;
+            i += count;
+        }
+    }
+    words.begins.back() = kept;
+    words.symbols.resize(kept);
+}
+
+// The words to train on, as symbols. `start`: tokens by id, as they are shown.
+inline TrainingWords wordpiece_words(const WordCounts& counts, const WordPieceTrainerOptions& options, std::span<const std::string> start) {
+    if (counts.size() == 0) throw Error("no words to train on");
+    const std::string& prefix = options.continuing_subword_prefix;
+    if (!start.empty() && prefix.empty()) throw Error("only a vocabulary that tells what is within a word can be gone on with", {.key = "continuing_subword_prefix"});
+    check_distinct(start);
+    std::vector<std::string> first;
+    for (const std::string& token : start) {
+        const bool within = token.size() > prefix.size() && token.starts_with(prefix);
+        first.push_back(within ? std::string(continuation_mark) + token.substr(prefix.size()) : token);
+    }
+    TrainingWords words = training_words(counts, symbols_for(options), options.min_word_count, first);
+    if (!start.empty()) cut_by_longest_token(words, options.special_tokens);
+    return words;
 }
 
 // FrequentPairs as the trainer below knows queues.
@@ -59,11 +112,11 @@ struct CountQueue {
         const auto found = pairs.best();
         return found ? std::optional(found->pair) : std::nullopt;
     }
-    void update(TokenId, TokenId, TokenId, std::vector<std::uint32_t>& risen) { pairs.add(risen); }
+    void update(TokenId, TokenId, TokenId, std::span<const std::uint32_t> risen) { pairs.add(risen); }
 };
 
-template <class Queue> LearnedWordPiece train_wordpiece_by(const WordCounts& counts, const WordPieceTrainerOptions& options, const ProgressCallback& progress) {
-    TokenStatistics statistics(training_words(counts, symbols_for(options), options.min_word_count));
+template <class Queue> LearnedWordPiece train_wordpiece_by(TrainingWords of, const WordPieceTrainerOptions& options, const ProgressCallback& progress) {
+    TokenStatistics statistics(std::move(of), options.max_token_length);
     TrainingWords& words = statistics.words;
     ShownTokens shown{options.continuing_subword_prefix};
     for (TokenId id = 0; id < words.tokens.size(); ++id) shown.add(words.tokens[id]);
@@ -85,7 +138,7 @@ template <class Queue> LearnedWordPiece train_wordpiece_by(const WordCounts& cou
         out.rare_merges += count < 10;
 
         risen.clear();
-        statistics.merge(*best, id, risen, [&](TokenId x, TokenId y) { return fits(words, x, y, options.max_token_length); });
+        statistics.merge(*best, id, risen);
         queue.update(left, right, id, risen);
         if (progress && out.merges.size() % 256 == 0 && !progress({"merge", shown.list.size() - first, options.vocab_size - first})) throw Error("cancelled");
     }
@@ -95,13 +148,16 @@ template <class Queue> LearnedWordPiece train_wordpiece_by(const WordCounts& cou
 
 }  // namespace detail
 
+// `start`: the tokens of a vocabulary to go on with, by id. They keep their ids; then come special tokens and characters that it lacks, then
+// what is learned from words that are cut as that vocabulary cuts them. Since it does not tell how its tokens came about, this extends a
+// vocabulary, and is not the same as training without a stop.
 // Throws Error where there are no words, and Error("cancelled") where `progress` says stop.
-inline LearnedWordPiece train_wordpiece(const WordCounts& counts, const WordPieceTrainerOptions& options, const ProgressCallback& progress = {}) {
-    if (counts.size() == 0) throw Error("no words to train on");
+inline LearnedWordPiece train_wordpiece(const WordCounts& counts, const WordPieceTrainerOptions& options, const ProgressCallback& progress = {}, std::span<const std::string> start = {}) {
+    TrainingWords words = detail::wordpiece_words(counts, options, start);
     switch (options.objective) {
-        case WordPieceObjective::ratio: return detail::train_wordpiece_by<RatioQueue>(counts, options, progress);
-        case WordPieceObjective::log_likelihood: return detail::train_wordpiece_by<LikelihoodQueue>(counts, options, progress);
-        case WordPieceObjective::count: return detail::train_wordpiece_by<detail::CountQueue>(counts, options, progress);
+        case WordPieceObjective::ratio: return detail::train_wordpiece_by<RatioQueue>(std::move(words), options, progress);
+        case WordPieceObjective::log_likelihood: return detail::train_wordpiece_by<LikelihoodQueue>(std::move(words), options, progress);
+        case WordPieceObjective::count: return detail::train_wordpiece_by<detail::CountQueue>(std::move(words), options, progress);
     }
     throw Error("unknown objective");
 }

@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <map>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -10,8 +11,8 @@
 
 namespace morsel {
 
-template <class Score> LearnedWordPiece train_wordpiece_plain(const WordCounts& counts, const WordPieceTrainerOptions& options) {
-    TrainingWords words = training_words(counts, detail::symbols_for(options), options.min_word_count);
+template <class Score> LearnedWordPiece train_wordpiece_plain(const WordCounts& counts, const WordPieceTrainerOptions& options, std::span<const std::string> start = {}) {
+    TrainingWords words = detail::wordpiece_words(counts, options, start);
     std::vector<std::vector<TokenId>> symbols = detail::symbols_of_words(words);
     detail::ShownTokens shown{options.continuing_subword_prefix};
     for (TokenId id = 0; id < words.tokens.size(); ++id) shown.add(words.tokens[id]);
@@ -29,7 +30,8 @@ template <class Score> LearnedWordPiece train_wordpiece_plain(const WordCounts& 
             for (std::size_t i = 0; i < word.size(); ++i) {
                 occurrences[word[i]] += words.counts[w], tokens += words.counts[w];
                 run = i > 0 && word[i] == word[i - 1] ? run + 1 : 0;
-                if (i == 0 || (words.lengths[word[i - 1]] + words.lengths[word[i]] > 2 && !detail::fits(words, word[i - 1], word[i], options.max_token_length))) continue;
+                const std::size_t length = i == 0 ? 0 : words.lengths[word[i - 1]] + words.lengths[word[i]];
+                if (i == 0 || (length > 2 && length > options.max_token_length.value_or(length))) continue;
                 Pair& pair = pairs[{word[i - 1], word[i]}];
                 pair.places += words.counts[w];
                 if (run % 2 == 1 || word[i] != word[i - 1]) pair.merges += words.counts[w];
