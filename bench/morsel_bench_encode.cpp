@@ -1,4 +1,4 @@
-// morsel-bench-encode --tokenizer PATH --file F --threads N --repeat K [--mode docs|whole|offsets|decode|small|load]: one JSON line
+// morsel-bench-encode --tokenizer PATH --file F --threads N --repeat K [--mode docs|whole|offsets|encode|decode|small|load]: one JSON line
 // with the rate of encoding (or decoding) a corpus. A document ends at the first LF at or after 3072 bytes from its start; `whole`
 // takes the file as one text. One cold pass, then at least K warm ones and half a second of them. ids_crc is the CRC-32 of all ids
 // as little-endian u32, without special tokens, doc_crcs that of each document: bench/compare compares them with other tools'.
@@ -129,6 +129,7 @@ int main(int argc, char** argv) try {
     const auto encode = [&] {
         over_documents([&](std::size_t i) {
             if (mode == "offsets") ids[i] = tokenizer.encode_with_offsets(docs[i], plain).ids;
+            else if (mode == "encode") ids[i] = tokenizer.encode(docs[i], plain).ids;
             else ids[i] = tokenizer.encode_ids(docs[i], plain);
         });
     };

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "morsel/tokenizer/fast/piece_cutter.hpp"
+#include "morsel/tokenizer/fast/unit_cutter.hpp"
 #include "support/catch.hpp"
 
 using namespace morsel;
@@ -18,7 +19,14 @@ struct Pattern {
     SplitScanner scanner;
 };
 const std::vector<Pattern> patterns = {{"gpt2", split::gpt2}, {"smollm", split::smollm}, {"llama3", split::llama3}, {"cl100k", split::cl100k_tiktoken}, {"qwen2", split::qwen2},
-                                       {"qwen35", split::qwen35}, {"o200k", split::o200k}, {"tekken", split::tekken}, {"deepseek", split::deepseek_text}};
+                                       {"qwen35", split::qwen35}, {"o200k", split::o200k}, {"tekken", split::tekken}, {"deepseek", split::deepseek}};
+
+// Every form of the masks that this machine has.
+std::vector<fast::PieceCutter> cutters(const SplitScanner& scanner) {
+    std::vector<fast::PieceCutter> all{fast::PieceCutter(scanner, {}, false)};
+    if (fast::has_wide_masks()) all.emplace_back(scanner, nullptr, true);
+    return all;
+}
 
 bool same_as_scanner(const fast::PieceCutter& cutter, fast::CutSpace& space, const SplitScanner& scanner, std::string_view text) {
     std::size_t expected = 0;  // the scanner's position
@@ -41,17 +49,17 @@ bool same_as_scanner(const fast::PieceCutter& cutter, fast::CutSpace& space, con
 TEST_CASE("masks cut every short text as the scanners do") {
     const auto space = std::make_unique<fast::CutSpace>();
     for (const Pattern& pattern : patterns) {
-        const fast::PieceCutter cutter(pattern.scanner);
         const std::size_t n = alphabet.size();
-        for (std::size_t length = 1, count = n; length <= 5; ++length, count *= n)
-            for (std::size_t code = 0; code < count; ++code) {
-                std::string text;
-                for (std::size_t rest = code, i = 0; i < length; ++i, rest /= n) text += alphabet[rest % n];
-                if (!same_as_scanner(cutter, *space, pattern.scanner, text)) {
-                    INFO(pattern.name << ": " << text);
-                    REQUIRE(same_as_scanner(cutter, *space, pattern.scanner, text));
+        for (const fast::PieceCutter& cutter : cutters(pattern.scanner))
+            for (std::size_t length = 1, count = n; length <= 5; ++length, count *= n)
+                for (std::size_t code = 0; code < count; ++code) {
+                    std::string text;
+                    for (std::size_t rest = code, i = 0; i < length; ++i, rest /= n) text += alphabet[rest % n];
+                    if (!same_as_scanner(cutter, *space, pattern.scanner, text)) {
+                        INFO(pattern.name << ": " << text);
+                        REQUIRE(same_as_scanner(cutter, *space, pattern.scanner, text));
+                    }
                 }
-            }
     }
 }
 
@@ -60,7 +68,7 @@ TEST_CASE("masks cut long texts as the scanners do") {
     const std::vector<std::string> more = {"'s", "'LL", "'\u017f", "the", " The", "international", "   ", "\n\n", "123", "4567890", "camelCase", "HTTPServer", "\u0663\u0664",
                                            "東京です", "한국어", "e\u0301", "\u093f", "...", "//", "--", "\r\n", "\u00a0", "\ufeff", "\u01c5", "ß"};
     for (const Pattern& pattern : patterns) {
-        const fast::PieceCutter cutter(pattern.scanner);
+        const auto all = cutters(pattern.scanner);
         std::mt19937 random(11);
         for (int round = 0; round < 3000; ++round) {
             const std::size_t goal = round < 2000 ? random() % 400 : 3500 + random() % 12000;
@@ -71,30 +79,86 @@ TEST_CASE("masks cut long texts as the scanners do") {
                 const std::size_t times = kind == 0 ? random() % (goal / 2 + 1) / part.size() : 1;
                 for (std::size_t i = 0; i <= times; ++i) text += part;
             }
-            if (!same_as_scanner(cutter, *space, pattern.scanner, text)) {
-                INFO(pattern.name << ": " << text.size() << " bytes: " << text);
-                REQUIRE(same_as_scanner(cutter, *space, pattern.scanner, text));
-            }
+            for (const fast::PieceCutter& cutter : all)
+                if (!same_as_scanner(cutter, *space, pattern.scanner, text)) {
+                    INFO(pattern.name << ": " << text.size() << " bytes: " << text);
+                    REQUIRE(same_as_scanner(cutter, *space, pattern.scanner, text));
+                }
         }
+    }
+}
+
+TEST_CASE("units are cut at the same places with AVX-512 and without") {
+    if (!fast::has_wide_masks()) return;
+    const auto space = std::make_unique<fast::CutSpace>(), wide_space = std::make_unique<fast::CutSpace>();
+    auto pairs = std::make_shared<fast::TokenPairs>(1000);
+    for (const char* token : {"ab", "\u2581a", "\u4e2d\u6587", "S!", "  "}) pairs->add(token);
+    const auto same = [&](const auto& plain, const auto& wide, std::string_view text) {
+        for (std::size_t at = 0; at < text.size();) {
+            const fast::Pieces a = plain.cut(text, at, *space), b = wide.cut(text, at, *wide_space);
+            if (a.count == 0 || a.count != b.count || a.bytes != b.bytes || !std::equal(space->starts, space->starts + a.count + 1, wide_space->starts)) return false;
+            at += a.bytes;
+        }
+        return true;
+    };
+    using namespace fast::detail;
+    const auto bert = fast::unit_cutter<BertUnits>({}, false), wide_bert = fast::unit_cutter<BertUnits>({}, true);
+    const auto spaced = fast::unit_cutter<SpacedUnits>({{}, pairs}, false), wide_spaced = fast::unit_cutter<SpacedUnits>({{}, pairs}, true);
+    std::mt19937 random(15);
+    for (int round = 0; round < 3000; ++round) {
+        std::string text;
+        for (std::size_t n = 1 + random() % (round % 20 == 0 ? 9000 : 200); n > 0; --n) text += random() % 3 == 0 ? alphabet[random() % alphabet.size()] : std::string(1, static_cast<char>(random() % 128));
+        INFO(text);
+        REQUIRE(same(bert, wide_bert, text));
+        REQUIRE(same(spaced, wide_spaced, text));
     }
 }
 
 TEST_CASE("text that is no UTF-8 is refused by the cutter, whole pieces before it or not") {
     const auto space = std::make_unique<fast::CutSpace>();
     for (const Pattern& pattern : patterns) {
-        const fast::PieceCutter cutter(pattern.scanner);
-        for (const char* bad : {"\xff", "\x80", "\xc3", "\xe4\xb8", "\xed\xa0\x80", "\xf0\x82\x82\xac", "\xf4\x90\x80\x80", "\xc0\xaf", "a\xe4", "\xe4\xb8\xad\xad"})
-            for (const std::size_t before : {0, 1, 60, 61, 62, 63, 64, 4000, 4030, 4031, 4032, 4095, 5000, 9000})
-                for (const std::size_t behind : {0, 1, 2, 70, 5000}) {
-                    const std::string text = std::string(before, 'x') + bad + std::string(behind, 'y');
-                    bool refused = false;
-                    for (std::size_t at = 0; at < text.size() && !refused;) {
-                        const fast::Pieces pieces = cutter.cut(text, at, *space);
-                        refused = pieces.count == 0;
-                        at += pieces.bytes;
+        for (const fast::PieceCutter& cutter : cutters(pattern.scanner))
+            for (const char* bad : {"\xff", "\x80", "\xc3", "\xe4\xb8", "\xed\xa0\x80", "\xf0\x82\x82\xac", "\xf4\x90\x80\x80", "\xc0\xaf", "a\xe4", "\xe4\xb8\xad\xad"})
+                for (const std::size_t before : {0, 1, 60, 61, 62, 63, 64, 4000, 4030, 4031, 4032, 4095, 5000, 9000})
+                    for (const std::size_t behind : {0, 1, 2, 70, 5000}) {
+                        const std::string text = std::string(before, 'x') + bad + std::string(behind, 'y');
+                        bool refused = false;
+                        for (std::size_t at = 0; at < text.size() && !refused;) {
+                            const fast::Pieces pieces = cutter.cut(text, at, *space);
+                            refused = pieces.count == 0;
+                            at += pieces.bytes;
+                        }
+                        INFO(pattern.name << " " << before << " " << behind);
+                        REQUIRE(refused);
                     }
-                    INFO(pattern.name << " " << before << " " << behind);
-                    REQUIRE(refused);
-                }
+    }
+}
+
+TEST_CASE("DeepSeek's three patterns at once cut as one after the other") {
+    const auto piece_ends = [](std::string_view text) {
+        std::vector<std::size_t> ends;
+        const SplitScanner steps[] = {split::deepseek_numbers, split::deepseek_cjk, split::deepseek_text};
+        const auto cut = [&](auto&& self, std::size_t begin, std::size_t end, std::size_t step) -> void {
+            if (step == std::size(steps)) return ends.push_back(end);
+            const std::string_view piece = text.substr(begin, end - begin);
+            for (std::size_t at = 0; at < piece.size();) {
+                const std::size_t next = steps[step].next(piece, at);
+                self(self, begin + at, begin + next, step + 1);
+                at = next;
+            }
+        };
+        cut(cut, 0, text.size(), 0);
+        return ends;
+    };
+    // Of each kind one in each zone: kana that are marks, symbols, or no characters at all; controls.
+    const std::vector<std::string> parts = {"a", "b", "\u00e9", "1", "\u0663", " ", "\u3000", "\n", "\r\n", "!", "'", "\u20ac", "\u0301", "\u4e2d", "\u30a2", "\u30fb", "\u309b", "\u3099", "\u3097", "\u3041", "\x01", "\u200b", "\u9fa6", "\U0001f4cc"};
+    std::mt19937 random(12);
+    for (int round = 0; round < 60000; ++round) {
+        std::string text;
+        for (std::size_t n = 1 + random() % (round % 10 == 0 ? 60 : 7); n > 0; --n) text += parts[random() % parts.size()];
+        std::vector<std::size_t> got;
+        for (std::size_t at = 0; at < text.size();) got.push_back(at = split::deepseek.next(text, at));
+        INFO(text);
+        REQUIRE(got == piece_ends(text));
     }
 }

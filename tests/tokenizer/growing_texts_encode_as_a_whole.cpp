@@ -72,6 +72,26 @@ std::vector<std::pair<std::string, Tokenizer>> families() {
     return all;
 }
 
+// More, whose texts stay in one section.
+std::vector<std::pair<std::string, Tokenizer>> undivided_families() {
+    std::vector<std::pair<std::string, Tokenizer>> all;
+    TokenizerParts clip = parts_of("byte_level.json");
+    clip.added_tokens = {}, clip.post_processors.clear();  // normalized ones are for the plain way
+    clip.normalizer.emplace().steps = {UnicodeNormalizer{unicode::NormalForm::nfc}, ReplaceNormalizer{Pattern{"\\s+", ClassRun{.of = ClassRun::Class::white_space, .greedy = true}}, " "}, LowercaseNormalizer{}};
+    clip.pre_tokenizer->steps = {SplitPreTokenizer{Pattern{"", split::clip}, SplitBehavior::removed, true}, ByteLevelPreTokenizer{.add_prefix_space = false}};
+    all.emplace_back("CLIP", Tokenizer(std::move(clip)));
+    TokenizerParts falcon = parts_of("byte_level.json");
+    falcon.pre_tokenizer->steps = {PunctuationPreTokenizer{SplitBehavior::contiguous}, ByteLevelPreTokenizer{.add_prefix_space = false}, DigitsPreTokenizer{},
+                                   SplitPreTokenizer{Pattern{"", split::three_digits}}};
+    all.emplace_back("Falcon", Tokenizer(std::move(falcon)));
+    for (const bool individual : {false, true}) {
+        TokenizerParts digits = parts_of("unigram.json");
+        digits.pre_tokenizer->steps = {DigitsPreTokenizer{individual}, MetaspacePreTokenizer{}};
+        all.emplace_back("Unigram with digits", Tokenizer(std::move(digits)));
+    }
+    return all;
+}
+
 std::string random_text(std::mt19937& random, const Tokenizer& tokenizer, bool ordinary) {
     static const std::vector<std::string> words = {"the", "token", "lowest", "newest", "Grüße", "naïve", "Ελληνικά", "русские", "日本語の文章", "中文的句子", "한국어", "don't", "we've", "1998", "x2", "self.vocab", "a"};
     static const std::vector<std::string> hostile = {"  ", "\n", "\r\n", "\t", "\u00a0", "\u3000", "'s", "'LL", "'\u017f", "\u2581", "\u0120", "e\u0301", "\u0301", "\ufb01", "\u00a8", "İ", "\u212b", "ह", "ी", "\u1112\u1161\u11ab", "👩‍🚀", "...", "/", "_",
@@ -118,6 +138,26 @@ TEST_CASE("a text in parts has the ids of the whole at any time") {
         }
         if (name != "sentencepiece_rules") CHECK(settled > bytes / 10);  // hostile text and small parts are half of it
         else CHECK(settled == 0);                                        // a character map: nothing is proven
+    }
+}
+
+TEST_CASE("the fast way gives what the plain one gives, in every family") {
+    std::mt19937 random(13);
+    auto all = families();
+    for (auto& family : undivided_families()) all.push_back(std::move(family));
+    for (const auto& [name, tokenizer] : all) {
+        CAPTURE(name);
+        for (int i = 0; i < 300; ++i) {
+            const std::string text = random_text(random, tokenizer, i % 2 == 0);
+            const EncodeOptions options{.add_special_tokens = i % 3 != 0, .special_tokens_in_text = i % 5 == 0 ? SpecialTokensInText::plain_text : SpecialTokensInText::parse};
+            INFO(text);
+            const Encoding expected = tokenizer.encode_plainly(text, options), got = tokenizer.encode(text, options);
+            REQUIRE(tokenizer.encode_ids(text, options) == expected.ids);
+            REQUIRE(got.ids == expected.ids);
+            REQUIRE(got.tokens == expected.tokens);
+            REQUIRE(got.offsets == expected.offsets);
+            REQUIRE(got.word_ids == expected.word_ids);
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 // Odd and hostile tokenizer.model files: each loads or is an Error. Models are put together here, field by field, as in
 // sentencepiece_model.proto.
 #include <limits>
+#include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -128,4 +130,43 @@ TEST_CASE("a character map that lies within its bounds cannot do harm") {
         }
     }
     CHECK(true);
+}
+
+TEST_CASE("the fast way takes the leftmost of pairs that make one piece, as the plain one") {
+    std::string all_bytes;
+    for (int b = 0; b < 256; ++b) {
+        char name[8];
+        std::snprintf(name, sizeof name, "<0x%02X>", b);
+        all_bytes += piece(name, 0, 6);
+    }
+    std::mt19937 random(6);
+    const std::vector<std::string> characters{"a", "b", "\u2581", "\u4e2d"};
+    for (int round = 0; round < 300; ++round) {
+        std::string pieces = all_bytes;
+        for (const std::string& character : characters) pieces += piece(character, -1000);
+        std::set<std::string> known;
+        const std::size_t kinds = 1 + random() % characters.size();
+        for (std::size_t i = 0; i < 3 + random() % 40; ++i) {  // pieces of two characters and more; together they are often periodic
+            std::string text;
+            for (std::size_t n = 2 + random() % 5; n > 0; --n) text += characters[random() % kinds];
+            if (known.insert(text).second) pieces += piece(text, -static_cast<float>(known.size()) * (random() % 2 ? 1 : 0.37f));
+        }
+        if (round % 3 == 0)  // runs of one score
+            for (std::size_t n = 2; n < 2 + random() % 9; ++n)
+                if (known.insert(std::string(n, 'c')).second) pieces += piece(std::string(n, 'c'), -1e9f);
+        if (round % 3 == 0) pieces += piece("c", -1000);
+        TokenizerParts parts;
+        parts.model = parse_sentencepiece(start + pieces + trainer(number(35, 1)) + normalizer(round % 2, false)).model;
+        const bool fast = fast::sentencepiece_merges(std::get<SentencePiece>(parts.model)).has_value();
+        CHECK(fast);
+        const Tokenizer tokenizer(std::move(parts));
+        for (int i = 0; i < 20; ++i) {
+            std::string text;
+            for (std::size_t n = random() % (i % 4 == 0 ? 400 : 30); n > 0; --n) text += random() % 20 == 0 ? "xé " : random() % 6 == 0 ? "c" : characters[random() % kinds];
+            INFO(round << ": " << text);
+            const Encoding expected = tokenizer.encode_plainly(text), got = tokenizer.encode(text);
+            REQUIRE(tokenizer.encode_ids(text) == expected.ids);
+            REQUIRE((got.ids == expected.ids && got.offsets == expected.offsets && got.tokens == expected.tokens && got.word_ids == expected.word_ids));
+        }
+    }
 }

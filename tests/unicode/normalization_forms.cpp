@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdio>
 #include <sstream>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -97,5 +98,33 @@ TEST_CASE("a megabyte of combining marks, and one of Hangul, take linear time an
             CHECK(aligned_text.origin.back().end + 2 >= text.size());  // a composite is aligned with its first character
         }
         CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(20));
+    }
+}
+
+TEST_CASE("the quick check says of every character, and of any bytes, what the tables say") {
+    using unicode::append, unicode::combining_class, unicode::is_normalized_quick, unicode::next_code_point;
+    const auto by_tables = [](std::string_view text, NormalForm form) {
+        std::uint8_t last = 0;
+        for (std::size_t i = 0; i < text.size();) {
+            const char32_t c = next_code_point(text, i);
+            const std::uint8_t flags = unicode::detail::normalization_flags(c), ccc = combining_class(c);
+            if ((flags >> static_cast<unsigned>(form) & 1) != 0 || (ccc != 0 && ccc < last)) return false;
+            last = ccc;
+        }
+        return true;
+    };
+    const NormalForm forms[] = {NormalForm::nfd, NormalForm::nfkd, NormalForm::nfc, NormalForm::nfkc};
+    for (char32_t c = 0; c <= 0x10FFFF; ++c) {
+        std::string text;
+        append(text, c);
+        for (const NormalForm form : forms)
+            if (is_normalized_quick(text, form) != by_tables(text, form)) FAIL("U+" << std::hex << static_cast<std::uint32_t>(c));
+    }
+    std::mt19937 random(3);
+    const std::vector<std::string> parts = {"a", "\u4e2d", "\u9fff", "\u304b", "\u304c", "\u3099", "\u302a", "\u3029", "\uac00", "\ud7a3", "\u00e9", "\u02ff", "\u0439", "\u0340", "\u0374", "\u0301", "\u0323", "\u0345", "\xe4", "\xe4\xb8", "\xcc\x81", "\x81", "\xe3\x82", "\xed\xa0\x80"};
+    for (int round = 0; round < 100000; ++round) {
+        std::string text;
+        for (std::size_t n = random() % 7; n > 0; --n) text += parts[random() % parts.size()];
+        for (const NormalForm form : forms) REQUIRE(is_normalized_quick(text, form) == by_tables(text, form));
     }
 }

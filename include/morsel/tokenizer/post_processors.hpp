@@ -94,10 +94,13 @@ inline void trim_offsets(Encoding& e, const TrimOffsets& options, const PostProc
 inline std::vector<Encoding> apply_template(const TemplateProcessing& t, std::vector<Encoding> sequences, bool add_special_tokens) {
     if (sequences.size() > 2) throw Error("a template can be applied to one text or two", {.key = "post_processor", .found = std::to_string(sequences.size()) + " parts"});
     std::vector<Encoding> parts;
-    for (const TemplatePiece& piece : sequences.size() == 2 ? t.pair : t.single) {
+    const std::vector<TemplatePiece>& pieces = sequences.size() == 2 ? t.pair : t.single;
+    for (auto piece_at = pieces.begin(); piece_at != pieces.end(); ++piece_at) {
+        const TemplatePiece& piece = *piece_at;
         if (piece.sequence) {
             if (*piece.sequence >= sequences.size()) throw Error("the template names a second text where there is one", {.key = "post_processor.single"});
-            Encoding part = sequences[*piece.sequence];
+            const bool again = std::any_of(piece_at + 1, pieces.end(), [&](const TemplatePiece& later) { return later.sequence == piece.sequence; });
+            Encoding part = again ? sequences[*piece.sequence] : std::move(sequences[*piece.sequence]);
             part.type_ids.assign(part.size(), piece.type_id);  // not of its windows: as the reference
             set_sequence(part, static_cast<std::uint32_t>(*piece.sequence));
             parts.push_back(std::move(part));
@@ -143,8 +146,9 @@ inline Encoding post_process(const PostProcessors& processors, Encoding first, s
             }
         }
     }
-    Encoding result;
-    for (const Encoding& part : parts) append(result, part);
+    if (parts.empty()) return {};
+    Encoding result = std::move(parts.front());
+    for (std::size_t i = 1; i < parts.size(); ++i) append(result, parts[i]);
     return result;
 }
 

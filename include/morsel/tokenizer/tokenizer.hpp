@@ -1,6 +1,7 @@
 // The tokenizer: text → ids with offsets, and back. A pipeline of values, as tokenizer.json describes it:
 //   text → added tokens cut out → normalizer → normalized added tokens cut out → pre-tokenizer → model → post-processor → Encoding.
-// This is the plain pipeline; it keeps the origin of every byte at every step. Reference: Hugging Face tokenizers.
+// Here stands the plain pipeline, which keeps the origin of every byte at every step, and the choice of the fast way where there is one
+// (fast/fast_encoder.hpp). Reference: Hugging Face tokenizers.
 // Immutable after loading: one Tokenizer serves any number of threads.
 #pragma once
 #include <atomic>
@@ -68,18 +69,9 @@ class Tokenizer {
     // Text of any bytes: what is no UTF-8 counts as U+FFFD, one for each maximal subpart (for SentencePiece: for each byte). Offsets
     // name bytes of `text`. Throws Error where truncation or padding cannot be done, the model lacks a token for unknown text, or the text
     // has special tokens that the options refuse.
-    Encoding encode(std::string_view text, const EncodeOptions& options = {}) const {
-        const std::size_t added = options.add_special_tokens ? count_added_tokens(parts_.post_processors, options.text_pair.has_value()) : 0;
-        if (options.truncation) check(*options.truncation, options.add_special_tokens ? count_added_tokens(parts_.post_processors, false) : 0, added);
-        Encoding first = sequence(text, 0, options);
-        std::optional<Encoding> second;
-        if (options.text_pair) second = sequence(*options.text_pair, 1, options);
-        if (options.truncation) truncate(first, second, options.truncation->max_length - added, *options.truncation);
-        const PostProcessContext context{{text, options.text_pair.value_or("")}, &parts_.added_tokens};
-        Encoding result = post_process(parts_.post_processors, std::move(first), std::move(second), options.add_special_tokens, context);
-        if (options.padding) pad(std::span(&result, 1), *options.padding);
-        return result;
-    }
+    Encoding encode(std::string_view text, const EncodeOptions& options = {}) const { return encode_by(text, options, true); }
+    // The same by the plain pipeline: the reference of the fast way.
+    Encoding encode_plainly(std::string_view text, const EncodeOptions& options = {}) const { return encode_by(text, options, false); }
 
     // The ids alone. Equal to encode(text, options).ids.
     std::vector<TokenId> encode_ids(std::string_view text, const EncodeOptions& options = {}) const {
@@ -116,16 +108,15 @@ class Tokenizer {
         }
         const auto append_text = [&] {
             const auto workspace = fast_->workspace();
-            workspace->placed.ids.clear(), workspace->placed.spans.clear();
-            if (!place_fast(text, parse_special_tokens(text, options), *workspace)) return false;
-            const auto ids = workspace->placed.ids.values();
+            if (!place_fast(text, parse_special_tokens(text, options), false, *workspace)) return false;
+            const auto marks = workspace->placed.marks.values();
             const auto spans = workspace->placed.spans.values();
-            out.ids.insert(out.ids.end(), ids.begin(), ids.end());
-            const std::size_t first = out.offsets.size();
-            out.offsets.resize(first + ids.size());
+            const std::size_t first = out.ids.size();
+            out.ids.resize(first + marks.size()), out.offsets.resize(first + marks.size());
+            for (std::size_t i = 0; i < marks.size(); ++i) out.ids[first + i] = marks[i] >> 1;
             for (std::size_t i = 0; i < spans.size(); ++i) out.offsets[first + i] = {spans[i].begin, spans[i].end};
-            for (std::size_t i = 0; trim != nullptr && i < ids.size(); ++i)
-                detail::trim_span(out.offsets[first + i], id_to_token(ids[i]).value_or(""), ids[i], i == 0, text, *trim, &parts_.added_tokens);
+            for (std::size_t i = 0; trim != nullptr && i < marks.size(); ++i)
+                detail::trim_span(out.offsets[first + i], id_to_token(marks[i] >> 1).value_or(""), marks[i] >> 1, i == 0, text, *trim, &parts_.added_tokens);
             return true;
         };
         static const TemplateProcessing no_template{.single = {TemplatePiece{.sequence = 0}}};
@@ -260,6 +251,19 @@ class Tokenizer {
             throw Error("stride is larger than the room for tokens", {.key = "truncation.stride", .found = std::to_string(t.stride)});
     }
 
+    Encoding encode_by(std::string_view text, const EncodeOptions& options, bool fast) const {
+        const std::size_t added = options.add_special_tokens ? count_added_tokens(parts_.post_processors, options.text_pair.has_value()) : 0;
+        if (options.truncation) check(*options.truncation, options.add_special_tokens ? count_added_tokens(parts_.post_processors, false) : 0, added);
+        Encoding first = sequence(text, 0, options, fast);
+        std::optional<Encoding> second;
+        if (options.text_pair) second = sequence(*options.text_pair, 1, options, fast);
+        if (options.truncation) truncate(first, second, options.truncation->max_length - added, *options.truncation);
+        const PostProcessContext context{{text, options.text_pair.value_or("")}, &parts_.added_tokens};
+        Encoding result = post_process(parts_.post_processors, std::move(first), std::move(second), options.add_special_tokens, context);
+        if (options.padding) pad(std::span(&result, 1), *options.padding);
+        return result;
+    }
+
     // Whether special tokens are to be looked for. Throws Error where they are refused and there is one.
     bool parse_special_tokens(std::string_view text, const EncodeOptions& options) const {
         if (options.special_tokens_in_text == SpecialTokensInText::refuse) refuse_special_tokens(parts_, text);
@@ -283,7 +287,7 @@ class Tokenizer {
     bool append_ids_fast(std::string_view text, bool parse_special, fast::Workspace& workspace) const {
         const AddedTokens& added = parts_.added_tokens;
         const auto plain = [this](std::string_view unit, std::vector<TokenId>& ids) {
-            for_each_token_of(unit, [&](const ModelToken& token, const AlignedText&) { ids.push_back(token.id); });
+            for_each_token_of(unit, [&](const ModelToken& token, const AlignedText&, bool) { ids.push_back(token.id); });
         };
         return added.for_each_raw(text, parse_special, [&](const AddedSplit& raw) {
             if (raw.token != nullptr) return workspace.ids.push_back(raw.token->id), true;
@@ -295,26 +299,27 @@ class Tokenizer {
         });
     }
 
-    // The same with the place of each.
-    bool place_fast(std::string_view text, bool parse_special, fast::Workspace& workspace) const {
+    // Their marks and places, as workspace.placed. Added tokens must have ids that fit.
+    bool place_fast(std::string_view text, bool parse_special, bool pieces, fast::Workspace& workspace) const {
+        workspace.placed.marks.clear(), workspace.placed.spans.clear();
         const AddedTokens& added = parts_.added_tokens;
         const auto plain = [this](std::string_view unit, std::vector<fast::PlacedToken>& tokens) {
-            for_each_token_of(unit, [&](const ModelToken& token, const AlignedText& piece) {
+            for_each_token_of(unit, [&](const ModelToken& token, const AlignedText& piece, bool first) {
                 const Span span = origin_of(piece, token.begin, token.end);
-                tokens.push_back({token.id, static_cast<std::uint32_t>(span.begin), static_cast<std::uint32_t>(span.end)});
+                tokens.push_back({token.id, static_cast<std::uint32_t>(span.begin), static_cast<std::uint32_t>(span.end), first});
             });
         };
         return added.for_each_raw(text, parse_special, [&](const AddedSplit& raw) {
-            if (raw.token != nullptr) return workspace.placed.push_back(raw.token->id, raw.begin, raw.end), true;
+            if (raw.token != nullptr) return workspace.placed.push_back(raw.token->id << 1 | 1, raw.begin, raw.end), true;
             const std::string_view section = text.substr(raw.begin, raw.end - raw.begin);
             return added.for_each_normalized(section, parse_special, [&](const AddedSplit& part) {
-                if (part.token != nullptr) return workspace.placed.push_back(part.token->id, raw.begin + part.begin, raw.begin + part.end), true;
-                return fast_->place(parts_, section.substr(part.begin, part.end - part.begin), raw.begin + part.begin, workspace, plain);
+                if (part.token != nullptr) return workspace.placed.push_back(part.token->id << 1 | 1, raw.begin + part.begin, raw.begin + part.end), true;
+                return fast_->place(parts_, section.substr(part.begin, part.end - part.begin), raw.begin + part.begin, pieces, workspace, plain);
             });
         });
     }
 
-    // f(ModelToken, the piece it is a part of) for the tokens of a unit by the plain pipeline.
+    // f(ModelToken, the piece it is a part of, whether it is the first one) for the tokens of a unit by the plain pipeline.
     template <class F> void for_each_token_of(std::string_view unit, F&& f) const {
         AlignedText section = aligned(unit);
         if (parts_.normalizer) normalize(*parts_.normalizer, section);
@@ -326,7 +331,7 @@ class Tokenizer {
             if (piece.text.empty()) continue;
             tokens.clear();
             tokenize(parts_.model, piece.text, tokens);
-            for (const ModelToken& token : tokens) f(token, piece);
+            for (const ModelToken& token : tokens) f(token, piece, &token == tokens.data());
         }
     }
 
@@ -376,24 +381,51 @@ class Tokenizer {
         return out;
     }
 
-    Encoding sequence(std::string_view text, std::uint32_t type, const EncodeOptions& options) const {
-        Surfaces surfaces;
-        const std::vector<Piece> pieces = run(text, parse_special_tokens(text, options), &surfaces, options.dropout);
-        const std::size_t n = pieces.size();
+    Encoding sequence(std::string_view text, std::uint32_t type, const EncodeOptions& options, bool fast) const {
+        const bool parse_special = parse_special_tokens(text, options);
         Encoding e;
-        e.ids.reserve(n), e.tokens.reserve(n), e.offsets.reserve(n), e.word_ids.reserve(n);
-        for (const Piece& piece : pieces) {
-            e.ids.push_back(piece.id);
-            e.tokens.emplace_back(id_to_token(piece.id).value_or(""));
-            e.offsets.push_back(piece.origin);
-            e.word_ids.emplace_back(piece.word);
+        if (!fast || options.dropout || !sequence_fast(text, parse_special, e)) {
+            Surfaces surfaces;
+            const std::vector<Piece> pieces = run(text, parse_special, &surfaces, options.dropout);
+            const std::size_t n = pieces.size();
+            e.ids.reserve(n), e.tokens.reserve(n), e.offsets.reserve(n), e.word_ids.reserve(n);
+            for (const Piece& piece : pieces) {
+                e.ids.push_back(piece.id);
+                e.tokens.emplace_back(id_to_token(piece.id).value_or(""));
+                e.offsets.push_back(piece.origin);
+                e.word_ids.emplace_back(piece.word);
+            }
+            for (auto& [i, surface] : surfaces) e.tokens[i] = std::move(surface);
         }
-        for (auto& [i, surface] : surfaces) e.tokens[i] = std::move(surface);
+        const std::size_t n = e.ids.size();
         e.type_ids.assign(n, type);
         e.special_tokens_mask.assign(n, 0);
         e.attention_mask.assign(n, 1);
         e.sequence_ids.assign(n, type);
         return e;
+    }
+
+    // Ids, tokens, offsets and words by the fast encoder. Gives false, and leaves `e` as it is, where that cannot be.
+    bool sequence_fast(std::string_view text, bool parse_special, Encoding& e) const {
+        if (!fast_ || text.size() > max_text_bytes) return false;
+        const auto workspace = fast_->workspace();
+        if (!place_fast(text, parse_special, true, *workspace)) return false;
+        const auto marks = workspace->placed.marks.values();
+        const auto spans = workspace->placed.spans.values();
+        if (const auto* unigram = std::get_if<Unigram>(&parts_.model); unigram != nullptr && unigram->unk_id)  // whose text the tokens show
+            for (const std::uint32_t mark : marks)
+                if (mark >> 1 == *unigram->unk_id) return false;
+        const std::size_t n = marks.size();
+        e.ids.resize(n), e.tokens.reserve(n), e.offsets.resize(n), e.word_ids.resize(n);
+        std::uint32_t words = 0;
+        for (std::size_t i = 0; i < n; ++i) {
+            e.ids[i] = marks[i] >> 1;
+            e.offsets[i] = {spans[i].begin, spans[i].end};
+            words += marks[i] & 1;
+            e.word_ids[i] = words - 1;
+            e.tokens.emplace_back(id_to_token(e.ids[i]).value_or(""));
+        }
+        return true;
     }
 
     TokenizerParts parts_;

@@ -76,6 +76,7 @@ inline CountedWords count_words(std::span<const std::filesystem::path> files, co
     std::mutex mutex;
     std::vector<SpilledTable> spilled;
     std::atomic<bool> stopped = false, cancelled = false;
+    std::size_t told = 0;  // bytes, by the calling thread, which may have read none
     struct Place {
         std::size_t file, byte;
     };
@@ -98,7 +99,7 @@ inline CountedWords count_words(std::span<const std::filesystem::path> files, co
                     return false;
                 });
                 if (options.memory > 0 && counters[thread]->memory() > limit) spill(*counters[thread]);
-                if (thread == 0 && progress && !progress({"count", blocks.done(), blocks.total()})) cancelled = true, stopped = true;
+                if (thread == 0 && progress && !progress({"count", told = blocks.done(), blocks.total()})) cancelled = true, stopped = true;
             }
         } catch (...) {
             stopped = true;
@@ -107,7 +108,7 @@ inline CountedWords count_words(std::span<const std::filesystem::path> files, co
     });
     if (cancelled) throw Error("cancelled");
     if (bad) throw Error("no UTF-8", {.file = blocks.file(bad->file).string(), .key = "byte " + std::to_string(bad->byte)});
-    if (progress && !progress({"count", blocks.done(), blocks.total()})) throw Error("cancelled");  // the calling thread may have read no block
+    if (progress && told < blocks.done() && !progress({"count", blocks.done(), blocks.total()})) throw Error("cancelled");
     if (!spilled.empty()) {
         for (auto& counter : counters) spill(*counter), counter.reset();
         return CountedWords(std::move(spilled));

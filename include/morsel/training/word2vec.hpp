@@ -245,6 +245,7 @@ inline WordVectors train_word2vec(Cpu& device, const WordSequences& corpus, cons
     const std::uint64_t words = corpus.ids.size();
     std::atomic<std::size_t> next = 0;
     std::atomic<bool> cancelled = false;
+    std::uint64_t told = 0;  // words, by the calling thread, which may have trained none
     device.pool().run([&](unsigned thread) {
         detail::Word2VecWorker worker(state, device.isa());
         for (std::size_t place; !cancelled.load(std::memory_order_relaxed) && (place = next.fetch_add(1, std::memory_order_relaxed)) < places;) {
@@ -252,10 +253,10 @@ inline WordVectors train_word2vec(Cpu& device, const WordSequences& corpus, cons
             const std::uint64_t done = place / n_parts * words + corpus.begins[parts[part]];
             const double alpha = detail::learning_rate(options, static_cast<double>(done) / (static_cast<double>(words) * static_cast<double>(options.epochs)));
             worker.train(parts[part], parts[part + 1], static_cast<float>(alpha), place);
-            if (thread == 0 && progress && !progress({"train", done + corpus.begins[parts[part + 1]] - corpus.begins[parts[part]], words * options.epochs})) cancelled = true;
+            if (thread == 0 && progress && !progress({"train", told = done + corpus.begins[parts[part + 1]] - corpus.begins[parts[part]], words * options.epochs})) cancelled = true;
         }
     });
-    if (cancelled || (progress && !progress({"train", words * options.epochs, words * options.epochs}))) throw Error("cancelled");  // the calling thread may have had no part
+    if (cancelled || (progress && told < words * options.epochs && !progress({"train", words * options.epochs, words * options.epochs}))) throw Error("cancelled");
     std::vector<float> vectors;
     vectors.reserve(corpus.words.size() * options.dimension);
     for (std::size_t word = 0; word < corpus.words.size(); ++word) {

@@ -154,6 +154,7 @@ inline WordSequences read_word_sequences(std::span<const std::filesystem::path> 
     const bool at_white_space = detail::is_split_at_white_space(splitting);
     TextBlocks blocks(files);
     std::atomic<bool> cancelled = false;
+    std::size_t told = 0;  // bytes, by the calling thread, which may have read none
     pool.run([&](unsigned thread) {
         TextBlock block;
         while (!cancelled.load(std::memory_order_relaxed) && blocks.next(block)) {
@@ -167,10 +168,10 @@ inline WordSequences read_word_sequences(std::span<const std::filesystem::path> 
                 const std::lock_guard lock(mutex);
                 parts.push_back({block.file, block.begin, std::move(writer)});
             }
-            if (thread == 0 && progress && !progress({"encode", blocks.done(), blocks.total()})) cancelled = true;
+            if (thread == 0 && progress && !progress({"encode", told = blocks.done(), blocks.total()})) cancelled = true;
         }
     });
-    if (cancelled || (progress && !progress({"encode", blocks.done(), blocks.total()}))) throw Error("cancelled");  // the calling thread may have read no block
+    if (cancelled || (progress && told < blocks.done() && !progress({"encode", blocks.done(), blocks.total()}))) throw Error("cancelled");
     std::sort(parts.begin(), parts.end(), [](const Part& a, const Part& b) { return a.file != b.file ? a.file < b.file : a.begin < b.begin; });
     std::size_t total = 0;
     for (const Part& part : parts) total += part.writer.ids.size();

@@ -129,6 +129,26 @@ inline void compose_all(std::vector<ChangedCharacter>& text, Repertoire repertoi
 
 }  // namespace detail
 
+namespace detail {
+
+// Bytes of the character at `at` if it surely is in that form and no mark, without a look at the tables: an ideograph from U+4000 to U+9FFF, and
+// for NFC Latin and Cyrillic letters, kana, ideographic punctuation and Hangul syllables. Else 0.
+inline std::size_t plain_size(std::string_view text, std::size_t at, NormalForm form) noexcept {
+    const auto byte = [&](std::size_t i) { return at + i < text.size() ? static_cast<unsigned char>(text[at + i]) : 0u; };
+    const auto is_tail = [](unsigned b) { return (b & 0xC0) == 0x80; };
+    const unsigned lead = byte(0), second = byte(1), third = byte(2);
+    if (!is_tail(second)) return 0;
+    const bool composed = form == NormalForm::nfc;
+    if (lead < 0xE0) return composed && ((lead >= 0xC2 && lead <= 0xCB) || lead == 0xD0 || lead == 0xD1) ? 2 : 0;
+    if (!is_tail(third)) return 0;
+    if (lead >= 0xE4 && lead <= 0xE9) return 3;
+    if (!composed) return 0;
+    if (lead == 0xE3) return (second == 0x80 && third < 0xAA) || second == 0x81 || (second == 0x82 && third != 0x99 && third != 0x9A) || second == 0x83 ? 3 : 0;
+    return (lead == 0xEA && second >= 0xB0) || lead == 0xEB || lead == 0xEC || (lead == 0xED && second < 0x9E) ? 3 : 0;
+}
+
+}  // namespace detail
+
 // Whether the text is surely in that form already (false also for "maybe"); then it is so for every Repertoire.
 inline bool is_normalized_quick(std::string_view text, NormalForm form) noexcept {
     const auto bit = static_cast<std::uint8_t>(1u << static_cast<unsigned>(form));
@@ -136,6 +156,11 @@ inline bool is_normalized_quick(std::string_view text, NormalForm form) noexcept
     for (std::size_t i = 0; i < text.size();) {
         if (static_cast<unsigned char>(text[i]) < 0x80) {
             i += ascii_run(text, i);
+            last = 0;
+            continue;
+        }
+        if (const std::size_t size = detail::plain_size(text, i, form)) {
+            i += size;
             last = 0;
             continue;
         }

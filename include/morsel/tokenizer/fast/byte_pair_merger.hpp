@@ -29,7 +29,7 @@ class BytePairMerger {
             if (!id) return std::nullopt;
             merger.byte_ids_[b] = *id;
         }
-        auto pairs = PairMerger::create(model);
+        auto pairs = PairMerger::create(model.merges, model.vocabulary.id_bound());
         if (!pairs) return std::nullopt;
         merger.pairs_ = std::move(*pairs);
         merger.byte_pairs_.resize(std::size_t{256} * 256);

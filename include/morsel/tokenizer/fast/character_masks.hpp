@@ -2,7 +2,7 @@
 // a character have its class, so that runs of a class are runs of bits whatever the script. This is the first step of the fast way from
 // text to ids (word_encoder.hpp); piece_starts.hpp makes piece boundaries out of it by a few operations on whole words.
 // ASCII is classified 16 bytes at a time with SSE2, which every x86-64 has, elsewhere by table; other characters one by one, and
-// checked on the way: text that is no UTF-8 is refused. (AVX2 would halve the instructions of a step that takes 5 % of the time.)
+// checked on the way: text that is no UTF-8 is refused. With AVX-512: wide_masks.hpp.
 // The idea of masks instead of a state machine is that of simdjson (Langdale, Lemire 2019), for tokenizers first used by gigatoken.
 #pragma once
 #include <bit>
@@ -131,7 +131,7 @@ template <MaskRules rules> inline std::uint64_t classify_ascii(const char* text,
     return {value, 4, true};
 }
 
-// Adds the characters that begin in the word `m` at `text`, whose bytes beyond ASCII are `high`; the last may reach into m[1]. Gives
+// Adds the characters that begin in the word `m` at `text`, whose bytes beyond ASCII without a class are `high`; the last may reach into m[1]. Gives
 // false where something is no UTF-8.
 template <MaskRules rules> inline bool add_characters(const char* text, CharacterMasks* m, std::uint64_t high) noexcept {
     using namespace scan;
@@ -164,20 +164,23 @@ template <MaskRules rules> inline bool add_characters(const char* text, Characte
     return (high & ~classified) == 0 && (covered & ~high) == 0;
 }
 
+// The second step of character_masks: characters beyond ASCII in words whose ASCII characters have their classes.
+template <MaskRules rules> inline bool add_all_characters(const char* text, std::size_t words, CharacterMasks* m) noexcept {
+    for (std::size_t w = 0; w < words; ++w)
+        if (const std::uint64_t high = ~(m[w].letter | m[w].number | m[w].blank | m[w].newline | m[w].rest); high != 0)
+            if (!add_characters<rules>(text + mask_bytes * w, m + w, high)) return false;
+    return true;
+}
+
 }  // namespace detail
 
 // The masks of `words` · 64 bytes at `text`; 4 bytes more must be readable. m has `words` + 1 elements, and the last tells only of
 // characters that begin before. Gives false where the text is no UTF-8.
 template <MaskRules rules> [[gnu::always_inline]] inline bool character_masks(const char* text, std::size_t words, CharacterMasks* m) noexcept {
-    std::uint64_t high = detail::classify_ascii<rules>(text, m[0]);
-    for (std::size_t w = 0; w < words; ++w) {
-        std::uint64_t next = 0;
-        if (w + 1 < words) next = detail::classify_ascii<rules>(text + mask_bytes * (w + 1), m[w + 1]);
-        else m[words] = {};
-        if (high != 0 && !detail::add_characters<rules>(text + mask_bytes * w, m + w, high)) return false;
-        high = next;
-    }
-    return true;
+    std::uint64_t high = 0;
+    for (std::size_t w = 0; w < words; ++w) high |= detail::classify_ascii<rules>(text + mask_bytes * w, m[w]);
+    m[words] = {};
+    return high == 0 || detail::add_all_characters<rules>(text, words, m);
 }
 
 }  // namespace morsel::fast

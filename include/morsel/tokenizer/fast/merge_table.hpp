@@ -18,18 +18,18 @@ class MergeTable {
     static constexpr std::uint32_t no_rank = (1u << 24) - 1;
 
     // Nothing where ids or ranks are too large.
-    static std::optional<MergeTable> create(const Bpe& model) {
+    static std::optional<MergeTable> create(const FlatMap<Merge>& merges, std::uint64_t id_bound) {
         std::uint32_t ranks = 0;
-        model.merges.for_each([&](std::uint64_t, const Merge& merge) { ranks = std::max(ranks, merge.rank + 1); });
-        if (model.vocabulary.id_bound() > max_ids || ranks >= no_rank) return std::nullopt;
+        merges.for_each([&](std::uint64_t, const Merge& merge) { ranks = std::max(ranks, merge.rank + 1); });
+        if (id_bound > max_ids || ranks >= no_rank) return std::nullopt;
         MergeTable table;
         std::size_t capacity = 64;
-        while (capacity < 2 * model.merges.size()) capacity *= 2, --table.shift_;
+        while (capacity < 2 * merges.size()) capacity *= 2, --table.shift_;
         table.slots_.assign(capacity, free_slot);
         table.ids_.resize(ranks);
         std::random_device device;
         table.factor_ = (std::uint64_t{device()} << 32 | device()) | 1;
-        model.merges.for_each([&](std::uint64_t pair, const Merge& merge) {
+        merges.for_each([&](std::uint64_t pair, const Merge& merge) {
             const std::uint64_t key = key_of(static_cast<TokenId>(pair >> 32), static_cast<TokenId>(pair));
             std::size_t at = table.home(key);
             while (table.slots_[at] != free_slot) at = (at + 1) & (capacity - 1);

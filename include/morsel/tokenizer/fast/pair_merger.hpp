@@ -47,12 +47,13 @@ class PairMerger {
   public:
     static constexpr std::uint32_t no_rank = MergeTable::no_rank;
 
-    // Nothing where the model's ids or ranks are too large.
-    static std::optional<PairMerger> create(const Bpe& model) {
-        auto merges = MergeTable::create(model);
-        if (!merges) return std::nullopt;
+    // Nothing where the ids, which are below `id_bound`, or the ranks are too large. `ranks_are_shared`: by pairs that become the same token.
+    static std::optional<PairMerger> create(const FlatMap<Merge>& merges, std::uint64_t id_bound, bool ranks_are_shared = false) {
+        auto table = MergeTable::create(merges, id_bound);
+        if (!table) return std::nullopt;
         PairMerger merger;
-        merger.merges_ = std::move(*merges);
+        merger.merges_ = std::move(*table);
+        merger.ranks_are_shared_ = ranks_are_shared;
         return merger;
     }
 
@@ -116,9 +117,9 @@ class PairMerger {
         const auto put = [&](std::uint32_t at, std::uint32_t rank) {
             s[at].rank = rank;
             if (rank == no_rank) return;
-            // Two equal symbols may overlap another pair of the kind, so their list must be in order.
+            // Two equal symbols may overlap another pair of the kind, so their list must be in order; so may different pairs of one rank.
             std::uint32_t& head = space.lists[rank];
-            if (head != none && space.candidates[head].position < at && s[at].id == s[s[at].next].id) space.unsorted[rank / 64] |= bit_of(rank);
+            if (head != none && space.candidates[head].position < at && (ranks_are_shared_ || s[at].id == s[s[at].next].id)) space.unsorted[rank / 64] |= bit_of(rank);
             space.candidates.push_back({at, head});
             head = static_cast<std::uint32_t>(space.candidates.size() - 1);
             space.filled[rank / 64] |= bit_of(rank);
@@ -195,6 +196,7 @@ class PairMerger {
     }
 
     MergeTable merges_;
+    bool ranks_are_shared_ = false;
 };
 
 }  // namespace morsel::fast

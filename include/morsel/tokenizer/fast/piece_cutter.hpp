@@ -14,6 +14,7 @@
 
 #include "morsel/tokenizer/fast/piece_starts.hpp"
 #include "morsel/tokenizer/fast/token_pairs.hpp"
+#include "morsel/tokenizer/fast/wide_masks.hpp"
 #include "morsel/tokenizer/splitting/split_patterns.hpp"
 #include "morsel/unicode/utf8.hpp"
 
@@ -28,6 +29,7 @@ struct CutSpace {
     std::uint64_t bits[last_chunk_bytes / 64 + 2], suspects[last_chunk_bytes / 64 + 2];
     CharacterMasks masks[last_chunk_bytes / 64 + 1];
     char last[last_chunk_bytes + 64];  // the end of a text, with zeros behind it
+    bool cut_inside = false;           // set when a piece has been cut once more
 };
 
 // Pieces from a place of the text on: piece i is the bytes space.starts[i] … space.starts[i + 1] of `text`, which is the place in the
@@ -43,6 +45,7 @@ struct CutRule {
     SplitScanner scanner = {};
     std::shared_ptr<const TokenPairs> pairs = {};  // null: no cuts but those of the scanner
     bool newlines_are_spaces = false;              // for SpacedUnits: the normalizer makes spaces of them
+    bool letters_end_at_spaces = false;            // for SpacedUnits: no token holds an ASCII letter and a space behind it
 };
 
 namespace detail {
@@ -69,6 +72,20 @@ namespace detail {
         out += count;
     }
     return static_cast<std::size_t>(out - begin);
+}
+
+// The two steps that have a wide form, where there is one.
+template <MaskRules rules, bool wide> [[gnu::always_inline]] inline bool masks_of(const char* text, std::size_t words, CharacterMasks* m) noexcept {
+#if defined(__x86_64__)
+    if constexpr (wide) return character_masks_wide<rules>(text, words, m);
+#endif
+    return character_masks<rules>(text, words, m);
+}
+template <bool wide> [[gnu::always_inline]] inline std::size_t places_of(const std::uint64_t* bits, std::size_t words, std::uint32_t* out) noexcept {
+#if defined(__x86_64__)
+    if constexpr (wide) return positions_wide(bits, words, out);
+#endif
+    return positions(bits, words, out);
 }
 
 // The last piece start, but for the first, that no text behind the masks can change: it is not near the end, and what is before it is
@@ -110,17 +127,17 @@ inline void cut_ideographs(const TokenPairs& pairs, const char* text, std::size_
         for (std::uint64_t left = inside & ~space.bits[w]; left != 0; left &= left - 1) {
             const char* at = text + 64 * w + std::countr_zero(left);
             if (static_cast<unsigned char>(*at) - 0xE3u > 6) continue;
-            if (!pairs.may_meet(at)) space.bits[w] |= left & (~left + 1);
+            if (!pairs.may_meet(at)) space.bits[w] |= left & (~left + 1), space.cut_inside = true;
         }
     }
 }
 
-// `Rule` has static members rules (MaskRules) and starts(text, masks, words, space).
-template <class Rule> Pieces cut_by_masks(const CutRule& rule, std::string_view text, CutSpace& space) noexcept {
+// `Rule` has static members rules (MaskRules) and starts(text, masks, words, space). `wide`: by wide_masks.hpp.
+template <class Rule, bool wide> Pieces cut_by_masks(const CutRule& rule, std::string_view text, CutSpace& space) noexcept {
     const bool last = text.size() <= last_chunk_bytes;
     const std::size_t words = last ? (text.size() + 63) / 64 : chunk_bytes / 64;
     if (last) text = {copy_last(text, space), text.size()};
-    if (!character_masks<Rule::rules>(text.data(), words, space.masks)) return {};
+    if (!masks_of<Rule::rules, wide>(text.data(), words, space.masks)) return {};
     if (const std::size_t left = text.size() % 64; last && left != 0) {  // zeros are no text
         CharacterMasks& m = space.masks[words - 1];
         m.rest &= (std::uint64_t{1} << left) - 1;
@@ -128,14 +145,14 @@ template <class Rule> Pieces cut_by_masks(const CutRule& rule, std::string_view 
     Rule::starts(text, space.masks, words, space);
     if (rule.pairs) cut_ideographs(*rule.pairs, text.data(), words, space);
     if (last) {
-        const std::size_t count = positions(space.bits, words, space.starts);
+        const std::size_t count = places_of<wide>(space.bits, words, space.starts);
         space.starts[count] = static_cast<std::uint32_t>(text.size());
         return {text.data(), count, text.size()};
     }
     const std::size_t end = last_sure_start(space, words);
     if (end == 0) return one_piece(rule.scanner, text, space);
     space.bits[end / 64] &= (std::uint64_t{1} << (end % 64)) - 1;
-    const std::size_t count = positions(space.bits, end / 64 + 1, space.starts);
+    const std::size_t count = places_of<wide>(space.bits, end / 64 + 1, space.starts);
     space.starts[count] = static_cast<std::uint32_t>(end);
     return {text.data(), count, end};
 }
@@ -180,23 +197,27 @@ class PieceCutter {
 
     PieceCutter() = default;
     PieceCutter(CutRule rule, Cut cut) noexcept : rule_(std::move(rule)), cut_(cut) {}
-    explicit PieceCutter(const SplitScanner& scanner, std::shared_ptr<const TokenPairs> pairs = {}) noexcept : rule_{scanner, std::move(pairs)}, cut_(&detail::cut_by_scanner) {
-        const auto is = [&](const SplitScanner& known) { return scanner.next == known.next; };
-        using namespace detail;
-        if (is(split::gpt2)) cut_ = &cut_by_masks<Gpt2Rule<false>>;
-        else if (is(split::smollm)) cut_ = &cut_by_masks<Gpt2Rule<true>>;
-        else if (is(split::llama3)) cut_ = &cut_by_masks<Cl100kRule<3, false, false>>;
-        else if (is(split::cl100k_tiktoken)) cut_ = &cut_by_masks<Cl100kRule<3, true, false>>;
-        else if (is(split::qwen2)) cut_ = &cut_by_masks<Cl100kRule<1, false, false>>;
-        else if (is(split::qwen35)) cut_ = &cut_by_masks<Cl100kRule<1, false, true>>;
-        else if (is(split::o200k)) cut_ = &cut_by_masks<O200kRule<true, 3>>;
-        else if (is(split::tekken)) cut_ = &cut_by_masks<O200kRule<false, 1>>;
-    }
+    explicit PieceCutter(const SplitScanner& scanner, std::shared_ptr<const TokenPairs> pairs = {}, bool wide = has_wide_masks()) noexcept
+        : rule_{scanner, std::move(pairs)}, cut_(wide ? cut_for<true>(scanner) : cut_for<false>(scanner)) {}
 
     // The pieces from `begin` < text.size() on, which must be the beginning of one. Gives count 0 where the text is no UTF-8.
     Pieces cut(std::string_view text, std::size_t begin, CutSpace& space) const noexcept { return cut_(rule_, text.substr(begin), space); }
 
   private:
+    template <bool wide> static Cut cut_for(const SplitScanner& scanner) noexcept {
+        const auto is = [&](const SplitScanner& known) { return scanner.next == known.next; };
+        using namespace detail;
+        if (is(split::gpt2)) return &cut_by_masks<Gpt2Rule<false>, wide>;
+        if (is(split::smollm)) return &cut_by_masks<Gpt2Rule<true>, wide>;
+        if (is(split::llama3)) return &cut_by_masks<Cl100kRule<3, false, false>, wide>;
+        if (is(split::cl100k_tiktoken)) return &cut_by_masks<Cl100kRule<3, true, false>, wide>;
+        if (is(split::qwen2)) return &cut_by_masks<Cl100kRule<1, false, false>, wide>;
+        if (is(split::qwen35)) return &cut_by_masks<Cl100kRule<1, false, true>, wide>;
+        if (is(split::o200k)) return &cut_by_masks<O200kRule<true, 3>, wide>;
+        if (is(split::tekken)) return &cut_by_masks<O200kRule<false, 1>, wide>;
+        return &cut_by_scanner;
+    }
+
     CutRule rule_ = {};
     Cut cut_ = nullptr;
 };

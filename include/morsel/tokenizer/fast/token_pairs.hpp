@@ -1,7 +1,8 @@
 // Which characters may stand side by side within a token. Where two characters never do, no merge of byte-pair encoding can cross
 // between them, so the text may be cut there and both sides treated by themselves, with the same result: that makes short words, which
 // come again, out of what is one long word for the model (a SentencePiece text, a run of ideographs).
-// A set of hashes: it may say "perhaps" where the answer is no, which costs a cut, never the other way round.
+// A set of hashes: it may say "perhaps" where the answer is no, which costs a cut, never the other way round. Of ASCII characters, and of
+// U+2581 in tokens for the space in text, a table besides.
 #pragma once
 #include <array>
 #include <cstddef>
@@ -24,6 +25,7 @@ class TokenPairs {
     void add(std::string_view token) {
         for (std::size_t i = 1; i < token.size(); ++i) {
             if (is_inner(token[i])) continue;
+            if (const int left = ascii_before(token, i), right = ascii_at(token, i); left >= 0 && right >= 0) set(ascii_.data(), pair_of_ascii(left, right));
             const std::size_t left = is_inner(token[i - 1]) ? 2 : 1, right = bytes_of(token[i]);
             if (i < left || token.size() - i < right) {
                 set(partial_.data(), pair_of_bytes(token[i - 1], token[i]));
@@ -41,7 +43,18 @@ class TokenPairs {
         return test(hashed_.data(), slot(text)) || test(partial_.data(), pair_of_bytes(text[-1], text[0]));
     }
 
+    // Likewise for ASCII characters of a text whose spaces are U+2581 in tokens.
+    bool ascii_may_meet(char left, char right) const noexcept { return test(ascii_.data(), pair_of_ascii(left, right)); }
+
   private:
+    // The ASCII character before, or at, a place of a token, a space for U+2581; -1 where there is another.
+    static int ascii_before(std::string_view token, std::size_t i) noexcept {
+        return !is_high(token[i - 1]) ? token[i - 1] : token.substr(0, i).ends_with("\u2581") ? ' ' : -1;
+    }
+    static int ascii_at(std::string_view token, std::size_t i) noexcept { return !is_high(token[i]) ? token[i] : token.substr(i).starts_with("\u2581") ? ' ' : -1; }
+    static std::size_t pair_of_ascii(int left, int right) noexcept { return static_cast<std::size_t>(left) * 128 + static_cast<std::size_t>(right); }
+
+    static bool is_high(char c) noexcept { return static_cast<unsigned char>(c) >= 0x80; }
     static bool is_inner(char c) noexcept { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
     // Bytes that tell a character apart: of one before, the last two; of one behind, the first three.
     static std::size_t bytes_of(char lead) noexcept {
@@ -65,6 +78,7 @@ class TokenPairs {
     int shift_ = 64 - 12;
     std::vector<std::uint64_t> hashed_;              // pairs of characters
     std::array<std::uint64_t, 1024> partial_ = {};   // pairs of bytes, where a token has but part of a character
+    std::array<std::uint64_t, 256> ascii_ = {};      // pairs of ASCII characters
 };
 
 }  // namespace morsel::fast

@@ -23,8 +23,8 @@ namespace detail {
 // Each rule fills space.bits[0 … words) for the bytes at `text`, of which `words` · 64 and 16 more are readable and those from `size` on are
 // zeros, and gives false where they are no UTF-8.
 struct SpacedUnits {
-    static bool starts(const CutRule& rule, const char* text, std::size_t words, CutSpace& space) noexcept {
-        if (!character_masks<MaskRules{}>(text, words, space.masks)) return false;
+    template <bool wide> static bool starts(const CutRule& rule, const char* text, std::size_t words, CutSpace& space) noexcept {
+        if (!masks_of<MaskRules{}, wide>(text, words, space.masks)) return false;
         CharacterMasks before;
         for (std::size_t w = 0; w < words; ++w) {
             const CharacterMasks& m = space.masks[w];
@@ -36,10 +36,15 @@ struct SpacedUnits {
                 for (std::uint64_t left = w == 0 ? runs & ~std::uint64_t{1} : runs; left != 0; left &= left - 1)
                     if (stands_alone(text, 64 * w + static_cast<std::size_t>(std::countr_zero(left)), 64 * words, lines)) space.bits[w] |= left & (~left + 1);
             } else {
-                // Between ASCII letters, and between a space and a letter, nobody need ask; within a run of spaces nobody may.
+                // Between ASCII letters, and between a space and a letter, nobody need ask; within a run of spaces nobody may. Most vocabularies
+                // hold no space behind a letter.
                 const std::uint64_t may_ask = ~m.inner & ~(m.space & ~spaces);
                 std::uint64_t ask = may_ask & (~(m.letter & after(m.letter | m.space, before.letter | before.space)) | after(m.inner, before.inner));
                 if (w == 0) ask &= ~std::uint64_t{1};
+                if (rule.letters_end_at_spaces) {
+                    space.bits[w] = ask & spaces & after(m.letter & ~m.inner, before.letter & ~before.inner);
+                    ask &= ~space.bits[w];
+                }
                 for (; ask != 0; ask &= ask - 1)
                     if (!may_meet(*rule.pairs, text + 64 * w + std::countr_zero(ask))) space.bits[w] |= ask & (~ask + 1);
             }
@@ -63,6 +68,7 @@ struct SpacedUnits {
     }
     // In tokens a space is U+2581.
     static bool may_meet(const TokenPairs& pairs, const char* at) noexcept {
+        if (((at[-1] | at[0]) & '\x80') == 0) return pairs.ascii_may_meet(at[-1], at[0]);
         if (at[0] != ' ' && at[-1] != ' ') return pairs.may_meet(at);
         char marked[8] = {};
         if (at[-1] == ' ') marked[0] = '\x96', marked[1] = '\x81';
@@ -82,12 +88,12 @@ struct BertUnits {
         std::uint64_t inner = 0;        // bytes of a character but its first
     };
 
-    static bool starts(const CutRule&, const char* text, std::size_t words, CutSpace& space) noexcept {
+    template <bool wide> static bool starts(const CutRule&, const char* text, std::size_t words, CutSpace& space) noexcept {
         Masks before, m, next;
         std::uint64_t tails = 0, more_tails = 0;  // bytes that must be inner ones, of this word and of the next
-        std::uint64_t high = ascii(text, m);
+        std::uint64_t high = ascii<wide>(text, m);
         for (std::size_t w = 0; w < words; ++w) {
-            const std::uint64_t next_high = w + 1 < words ? ascii(text + 64 * (w + 1), next) : (next = {}, 0);
+            const std::uint64_t next_high = w + 1 < words ? ascii<wide>(text + 64 * (w + 1), next) : (next = {}, 0);
             tails = more_tails, more_tails = 0;
             for (std::uint64_t leads = high & ~m.inner; leads != 0; leads &= leads - 1) {
                 const int at = std::countr_zero(leads);
@@ -109,7 +115,10 @@ struct BertUnits {
     }
 
   private:
-    static std::uint64_t ascii(const char* text, Masks& m) noexcept {
+    template <bool wide> static std::uint64_t ascii(const char* text, Masks& m) noexcept {
+#if defined(__x86_64__)
+        if constexpr (wide) return ascii_wide(text, m);
+#endif
         std::uint64_t high = 0;
         m = {};
 #if defined(__SSE2__)
@@ -137,6 +146,18 @@ struct BertUnits {
 #endif
         return high;
     }
+
+#if defined(__x86_64__)
+    [[gnu::target("avx512f,avx512bw")]] static std::uint64_t ascii_wide(const char* text, Masks& m) noexcept {
+        const __m512i v = _mm512_loadu_si512(text);
+        m = {};
+        m.space = equal_mask(v, ' ');
+        m.white = m.space | range_mask(v, '\t', 2) | equal_mask(v, '\r');
+        m.punctuation = range_mask(v, 0x21, 15) | range_mask(v, 0x3A, 7) | range_mask(v, 0x5B, 6) | range_mask(v, 0x7B, 4);
+        m.inner = inner_mask(v);
+        return _mm512_movepi8_mask(v);
+    }
+#endif
 };
 
 // The first start at a byte in [1, limit) of bits; `limit` where there is none.
@@ -159,8 +180,8 @@ inline std::size_t last_start(const std::uint64_t* bits, std::size_t limit) noex
 
 }  // namespace detail
 
-// For PieceCutter: units by detail::SpacedUnits or detail::BertUnits.
-template <class Units> Pieces cut_units(const CutRule& rule, std::string_view text, CutSpace& space) noexcept {
+// For PieceCutter: units by detail::SpacedUnits or detail::BertUnits. `wide`: by wide_masks.hpp.
+template <class Units, bool wide> Pieces cut_units(const CutRule& rule, std::string_view text, CutSpace& space) noexcept {
     using namespace detail;
     // Borders depend on the characters beside them, so those of a chunk are sure but for its last ones.
     const auto chunk = [&](std::string_view part) -> const char* {  // null: no UTF-8
@@ -170,7 +191,7 @@ template <class Units> Pieces cut_units(const CutRule& rule, std::string_view te
             words = (part.size() + 63) / 64;
             bytes = copy_last(part, space);
         }
-        if (!Units::starts(rule, bytes, words, space)) return nullptr;
+        if (!Units::template starts<wide>(rule, bytes, words, space)) return nullptr;
         if (part.size() <= last_chunk_bytes && part.size() % 64 != 0) space.bits[words - 1] &= (std::uint64_t{1} << (part.size() % 64)) - 1;
         space.bits[0] |= 1;
         return bytes;
@@ -178,14 +199,14 @@ template <class Units> Pieces cut_units(const CutRule& rule, std::string_view te
     const char* bytes = chunk(text);
     if (bytes == nullptr) return {};
     if (text.size() <= last_chunk_bytes) {
-        const std::size_t count = positions(space.bits, (text.size() + 63) / 64, space.starts);
+        const std::size_t count = places_of<wide>(space.bits, (text.size() + 63) / 64, space.starts);
         space.starts[count] = static_cast<std::uint32_t>(text.size());
         return {bytes, count, text.size()};
     }
     constexpr std::size_t sure = chunk_bytes - 8;
     if (const std::size_t end = last_start(space.bits, sure); end > 0) {
         space.bits[end / 64] &= (std::uint64_t{1} << (end % 64)) - 1;
-        const std::size_t count = positions(space.bits, end / 64 + 1, space.starts);
+        const std::size_t count = places_of<wide>(space.bits, end / 64 + 1, space.starts);
         space.starts[count] = static_cast<std::uint32_t>(end);
         return {bytes, count, end};
     }
@@ -203,6 +224,10 @@ template <class Units> Pieces cut_units(const CutRule& rule, std::string_view te
     if (end >= std::size_t{1} << 32) return {};
     space.starts[0] = 0, space.starts[1] = static_cast<std::uint32_t>(end);
     return {text.data(), 1, end};
+}
+
+template <class Units> PieceCutter unit_cutter(CutRule rule, bool wide = has_wide_masks()) noexcept {
+    return PieceCutter(std::move(rule), wide ? &cut_units<Units, true> : &cut_units<Units, false>);
 }
 
 }  // namespace morsel::fast

@@ -2,8 +2,9 @@
 // line. "Word" is whatever stretch of text an encoder may treat by itself (word_encoder.hpp). Whole words are the keys, never hashes
 // of them alone, so a hit is exact. Not shared between threads; workspace_pool.hpp lends one to each call.
 //
-//   at most 15 bytes and 3 ids:  line of 64 bytes = 2 slots of { key 16 bytes | 3 ids | count }, the home line and three more probed
-//   others:                      { hash, place } → the arena, where bytes and ids lie one after another
+//   at most 15 bytes:  line of 64 bytes = 2 slots of { key 16 bytes | 3 ids | count }, the home line and three more probed
+//     and of more ids: the slot has the key with a mark and the ids' place in the arena
+//   others:            { hash, place } → the arena, where bytes and ids lie one after another
 //
 // Bounded: when the budget is used up, short words replace each other in their home line, and the arena begins anew.
 #pragma once
@@ -106,21 +107,30 @@ class WordCache {
     [[gnu::always_inline]] std::size_t home(const WordKey& key) const noexcept { return ((key.low * seed_.first + key.high * seed_.second) >> shift_) * sizeof(Line); }
     [[gnu::always_inline]] const Line& line(std::size_t home) const noexcept { return *reinterpret_cast<const Line*>(reinterpret_cast<const char*>(lines_.get()) + home); }
 
-    // Where a short word of at most three ids lies; null where it is unknown.
-    const Slot* find(const WordKey& key, std::size_t home) const noexcept {
+    // The ids of a short word, or a null span where it is unknown. Valid until the next insert.
+    std::span<const TokenId> find(const WordKey& key, std::size_t home) const noexcept {
+        const WordKey many = marked(key);
         for (std::size_t i = 0; i < probes; ++i)
-            for (const Slot& slot : lines_[(home / sizeof(Line) + i) & line_mask_].slots)
-                if (slot.key == key) return &slot;
-        return nullptr;
+            for (const Slot& slot : lines_[(home / sizeof(Line) + i) & line_mask_].slots) {
+                if (slot.key == key) return {slot.ids, slot.count};
+                if (slot.key == many) return {arena_.data() + slot.ids[0], slot.count};
+            }
+        return {};
     }
     void insert(const WordKey& key, std::span<const TokenId> ids) {
         if (used_ > line_mask_ && 2 * (line_mask_ + 1) * sizeof(Line) <= budget_ / 2) grow();
         Slot slot{key, {}, static_cast<std::uint32_t>(ids.size())};
-        std::copy(ids.begin(), ids.end(), slot.ids);
+        if (ids.size() <= inline_ids) {
+            std::copy(ids.begin(), ids.end(), slot.ids);
+        } else {
+            if ((arena_.size() + ids.size()) * sizeof(TokenId) > budget_ / 2) reset();
+            slot.key = marked(key), slot.ids[0] = static_cast<std::uint32_t>(arena_.size());
+            arena_.insert(arena_.end(), ids.begin(), ids.end());
+        }
         used_ += place(slot);
     }
 
-    // The other words: longer, or of more ids.
+    // Longer words.
     std::uint64_t hash(std::string_view word) const noexcept { return hash_of(word, seed_); }
     // Their ids, or a null span where the word is unknown. Valid until the next insert.
     std::span<const TokenId> find_long(std::string_view word, std::uint64_t hash) const noexcept {
@@ -166,6 +176,16 @@ class WordCache {
         void operator()(Line* lines) const noexcept { ::operator delete[](lines, std::align_val_t{alignment}); }
     };
 
+    // The key of a short word whose ids lie in the arena: equal to no word's key, and of the same home.
+    static WordKey marked(WordKey key) noexcept {
+        key.high |= std::uint64_t{1} << 63;
+        return key;
+    }
+    static WordKey unmarked(WordKey key) noexcept {
+        key.high &= ~(std::uint64_t{1} << 63);
+        return key;
+    }
+
     static std::size_t words_of(std::size_t bytes) noexcept { return (bytes + sizeof(TokenId) - 1) / sizeof(TokenId); }
 
     void reset() {
@@ -190,7 +210,7 @@ class WordCache {
     }
     // Gives 1 where a free slot was taken, 0 where another word was replaced.
     std::size_t place(const Slot& slot) noexcept {
-        const std::size_t home_line = home(slot.key) / sizeof(Line);
+        const std::size_t home_line = home(unmarked(slot.key)) / sizeof(Line);
         for (std::size_t i = 0; i < probes; ++i)
             for (Slot& candidate : lines_[(home_line + i) & line_mask_].slots)
                 if (candidate.key == WordKey{}) return candidate = slot, 1;

@@ -22,14 +22,13 @@ namespace detail {
 // The word that its home line does not hold: elsewhere, long, of many ids, or new.
 template <class Miss>
 [[gnu::noinline]] void encode_other_word(std::string_view word, const WordKey& key, std::size_t home, WordCache& cache, std::vector<TokenId>& scratch, Buffer<TokenId>& out, Miss& miss) {
-    if (word.size() <= short_word)
-        if (const WordCache::Slot* slot = cache.find(key, home)) return out.append({slot->ids, slot->count});
-    const std::uint64_t hash = cache.hash(word);
-    if (const auto ids = cache.find_long(word, hash); ids.data() != nullptr) return out.append(ids);
+    const bool is_short = word.size() <= short_word;
+    const std::uint64_t hash = is_short ? 0 : cache.hash(word);
+    if (const auto ids = is_short ? cache.find(key, home) : cache.find_long(word, hash); ids.data() != nullptr) return out.append(ids);
     scratch.clear();
     miss(word, scratch);
     out.append(scratch);
-    if (word.size() <= short_word && scratch.size() <= WordCache::inline_ids) cache.insert(key, scratch);
+    if (is_short) cache.insert(key, scratch);
     else cache.insert_long(word, hash, scratch);
 }
 

@@ -38,7 +38,7 @@ struct Workspace {
     void trim() {
         constexpr std::size_t usual = std::size_t{1} << 20;
         if (ids.capacity() > usual) ids = {};
-        if (placed.ids.capacity() > usual) placed = {};
+        if (placed.marks.capacity() > usual) placed = {};
         if (word_tokens.capacity() > usual) word_tokens = {};
         if (word_ids.capacity() > usual) word_ids = {};
         if (merge.symbols.capacity() > usual || merge.candidates.capacity() > usual || merge.characters.capacity() > usual) merge = {};

@@ -13,14 +13,23 @@ struct ByteLevelScanner {
     bool prefix_space = false;  // a space before a text that does not begin with one
 };
 
-// ByteLevel, Split by a known pattern and then ByteLevel, or Digits and then ByteLevel; nothing for any other pre-tokenizer.
+// ByteLevel, Split by a known pattern or by DeepSeek's three and then ByteLevel, or Digits and then ByteLevel; nothing for any other pre-tokenizer.
 inline std::optional<ByteLevelScanner> byte_level_scanner(const PreTokenizer& pre_tokenizer) {
     const auto& steps = pre_tokenizer.steps;
-    if (steps.empty() || steps.size() > 2) return std::nullopt;
-    const auto* bytes = std::get_if<ByteLevelPreTokenizer>(&steps.back());
+    const auto* bytes = steps.empty() ? nullptr : std::get_if<ByteLevelPreTokenizer>(&steps.back());
     if (bytes == nullptr) return std::nullopt;
     if (steps.size() == 1) return bytes->use_regex ? std::optional(ByteLevelScanner{split::gpt2, bytes->add_prefix_space}) : std::nullopt;
     if (bytes->add_prefix_space) return std::nullopt;
+    if (steps.size() == 4) {
+        const SplitScanner expected[] = {split::deepseek_numbers, split::deepseek_cjk, split::deepseek_text};
+        for (std::size_t i = 0; i < 3; ++i) {
+            const auto* step = std::get_if<SplitPreTokenizer>(&steps[i]);
+            const auto* scanner = step != nullptr ? std::get_if<SplitScanner>(&step->pattern.matcher) : nullptr;
+            if (scanner == nullptr || scanner->next != expected[i].next || step->behavior != SplitBehavior::isolated || step->invert) return std::nullopt;
+        }
+        return bytes->use_regex ? std::nullopt : std::optional(ByteLevelScanner{split::deepseek});
+    }
+    if (steps.size() != 2) return std::nullopt;
     if (const auto* digits = std::get_if<DigitsPreTokenizer>(&steps[0]))
         return digits->individual_digits && bytes->use_regex ? std::optional(ByteLevelScanner{split::smollm}) : std::nullopt;
     const auto* by_pattern = std::get_if<SplitPreTokenizer>(&steps[0]);

@@ -32,6 +32,7 @@ inline constexpr SplitScanner tekken{&scan::o200k<false, 1>};
 inline constexpr SplitScanner deepseek_numbers{&scan::number_groups, &scan::is_number_at};
 inline constexpr SplitScanner deepseek_cjk{&scan::deepseek_cjk, &scan::is_deepseek_cjk_at};
 inline constexpr SplitScanner deepseek_text{&scan::deepseek_text, &scan::is_deepseek_match};
+inline constexpr SplitScanner deepseek{&scan::deepseek};  // the three of them one after the other, matches isolated
 inline constexpr SplitScanner clip{&scan::clip, &scan::is_clip_match};
 inline constexpr SplitScanner three_digits{&scan::three_digits, &scan::is_three_digits};
 

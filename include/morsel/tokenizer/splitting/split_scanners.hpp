@@ -122,8 +122,8 @@ template <class AtEnd> inline std::size_t white_space(std::string_view text, std
     return at_end(end) || last == i ? end : last;
 }
 
-// `\s*[\r\n]+|\s+(?!\S)|\s+`, and where `whole_tail` is set `\s+$` in front of them (tiktoken's own cl100k).
-template <bool whole_tail> inline std::size_t lines_or_white_space(std::string_view text, std::size_t i) noexcept {
+// `\s*[\r\n]+|\s+(?!\S)|\s+`, and where `whole_tail` is set `\s+$` in front of them (tiktoken's own cl100k). at_end: see white_space.
+template <bool whole_tail, class AtEnd> inline std::size_t lines_or_white_space(std::string_view text, std::size_t i, AtEnd at_end) noexcept {
     std::size_t end = i, last = i, after_newline = i;
     while (end < text.size()) {
         const Next next = at(text, end);
@@ -133,7 +133,10 @@ template <bool whole_tail> inline std::size_t lines_or_white_space(std::string_v
     }
     if (whole_tail && end == text.size()) return end;
     if (after_newline > i) return after_newline;
-    return end == text.size() || last == i ? end : last;
+    return at_end(end) || last == i ? end : last;
+}
+template <bool whole_tail> inline std::size_t lines_or_white_space(std::string_view text, std::size_t i) noexcept {
+    return lines_or_white_space<whole_tail>(text, i, [&](std::size_t end) { return end == text.size(); });
 }
 
 // GPT-2: 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
@@ -280,6 +283,58 @@ inline std::size_t deepseek_text(std::string_view text, std::size_t i) noexcept 
     std::size_t end = next;
     while (end < text.size() && !is_deepseek_match(text, end)) end += at(text, end).size;
     return end;
+}
+
+// All three at once. The first two divide the text into groups of numbers, runs of those ideographs and kana, and what is between; within
+// each the third one sees nothing of the others. zone_at: a character of this zone; nothing at its end.
+namespace detail {
+
+template <bool cjk> inline Next zone_at(std::string_view text, std::size_t i) noexcept {
+    const Next next = at(text, i);
+    return (next.kind & number) || (next.size > 1 ? is_deepseek_cjk_at(text, i) != cjk : cjk) ? Next{} : next;
+}
+template <bool cjk, Kind mask> inline std::size_t zone_run(std::string_view text, std::size_t i) noexcept {
+    for (;;) {
+        while (!cjk && i < text.size() && (detail::kind_of_byte[static_cast<unsigned char>(text[i])] & mask)) ++i;
+        const Next next = zone_at<cjk>(text, i);
+        if (!(next.kind & mask)) return i;
+        i += next.size;
+    }
+}
+template <bool cjk> inline bool is_match_in_zone(std::string_view text, std::size_t i) noexcept {
+    const Next first = zone_at<cjk>(text, i);
+    return !(first.kind & other) || (zone_at<cjk>(text, i + first.size).kind & (letter | mark));
+}
+template <bool cjk> inline std::size_t deepseek_zone(std::string_view text, std::size_t i) noexcept {
+    const Next first = at(text, i);
+    const std::size_t next = i + first.size;
+    const auto is_ascii_letter = [&](std::size_t k) { return k < text.size() && ((text[k] | 32) >= 'a' && (text[k] | 32) <= 'z'); };
+    const auto symbols = [&](std::size_t from) {
+        const std::size_t end = zone_run<cjk, symbol>(text, from);
+        return cjk ? end : newlines(text, end);
+    };
+    if (first.kind == symbol && first.size == 1 && is_ascii_letter(next)) {
+        std::size_t end = next;
+        while (is_ascii_letter(end)) ++end;
+        return end;
+    }
+    if (first.kind & (letter | mark)) return zone_run<cjk, letter | mark>(text, next);
+    if (first.kind & symbol) return symbols(next);
+    const Next second = zone_at<cjk>(text, next);
+    if (first.kind != newline && (second.kind & (letter | mark))) return zone_run<cjk, letter | mark>(text, next);
+    if (text[i] == ' ' && (second.kind & symbol)) return symbols(next);
+    if (first.kind & space)
+        return lines_or_white_space<false>(text, i, [&](std::size_t end) { return zone_at<cjk>(text, end).size == 0; });
+    std::size_t end = next;
+    while (zone_at<cjk>(text, end).size > 0 && !is_match_in_zone<cjk>(text, end)) end += at(text, end).size;
+    return end;
+}
+
+}  // namespace detail
+
+inline std::size_t deepseek(std::string_view text, std::size_t i) noexcept {
+    if (is_number_at(text, i)) return number_groups(text, i);
+    return is_deepseek_cjk_at(text, i) ? detail::deepseek_zone<true>(text, i) : detail::deepseek_zone<false>(text, i);
 }
 
 // CLIP: 's|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+; white space is no match.

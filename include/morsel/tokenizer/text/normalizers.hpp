@@ -119,6 +119,17 @@ inline void apply(const NmtNormalizer&, AlignedText& text) {
     });
 }
 
+// Whether the map changes characters one for one at most. Else the offsets of all that comes behind may drift, as in the reference.
+inline bool keeps_count(const PrecompiledNormalizer& n, std::string_view text) {
+    for (std::size_t i = 0; i < text.size();) {
+        const std::size_t size = unicode::decode(text, i).size;
+        if (const auto rule = n.charsmap.shortest_prefix(text.substr(i)))
+            if (rule->length != size || unicode::count_code_points(rule->replacement) != 1 || reference::short_grapheme_end(text, i) != i + size) return false;
+        i += size;
+    }
+    return true;
+}
+
 inline void apply(const PrecompiledNormalizer& n, AlignedText& text) {
     std::vector<unicode::ChangedCharacter> out;
     bool modified = false;
