@@ -57,7 +57,7 @@ std::vector<Result> on_device(Cuda& device, const std::vector<std::vector<float>
     return results;
 }
 Result on_device(Cuda& device, const std::vector<float>& logits, const std::vector<TokenId>& history, const kernels::Sampling& sampling, std::uint32_t produced) {
-    return on_device(device, std::vector{logits}, std::vector{history}, std::vector{sampling}, std::vector{produced})[0];
+    return on_device(device, std::vector<std::vector<float>>(1, logits), std::vector<std::vector<TokenId>>(1, history), std::vector(1, sampling), std::vector(1, produced))[0];
 }
 
 TokenId on_host(std::vector<float> logits, const std::vector<TokenId>& history, const LogitsProcessing& options, std::uint64_t seed, std::uint32_t step) {
