@@ -150,8 +150,10 @@ int main(int argc, char** argv) try {
     for (const bool top_k : {true, false}) {
         kernels::Sampling s;
         s.do_sample = true, s.temperature = 0.8f, s.top_k = top_k ? 50 : 0, s.top_p = 0.9f;
+        detail::DeviceBytes sampling = detail::allocate_device(sizeof s);
+        detail::check_cuda(cudaMemcpyAsync(sampling.get(), &s, sizeof s, cudaMemcpyHostToDevice, device.stream()), "cudaMemcpyAsync");
         const double ms = milliseconds(device, 20, [&] {
-            sample(device, scores.data(), 1, c.vocab_size, c.vocab_size, s, reinterpret_cast<TokenId*>(history.get()), 4096, reinterpret_cast<CudaStep*>(device_step.get()));
+            sample(device, scores.data(), 1, c.vocab_size, c.vocab_size, reinterpret_cast<const kernels::Sampling*>(sampling.get()), reinterpret_cast<TokenId*>(history.get()), 4096, reinterpret_cast<CudaStep*>(device_step.get()));
         });
         std::printf(", \"sampling_%s_us\": %.1f", top_k ? "top_k" : "top_p", ms * 1e3);
     }

@@ -3,10 +3,12 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <functional>
 #include <iostream>
+#include <map>
 
+#include "device.hpp"
 #include "load_tokenizer.hpp"
-#include "morsel/ops/cpu.hpp"
 #include "morsel/pipeline/contextual_embedder.hpp"
 #include "morsel/pipeline/text_embedder.hpp"
 
@@ -19,10 +21,13 @@ std::shared_ptr<const Tokenizer> tokenizer_of(const Arguments& arguments) {
     return std::make_shared<const Tokenizer>(load_tokenizer(arguments.text("--tokenizer", model_directory(arguments.text("--model")).string())));
 }
 
-CpuOptions device_of(const Arguments& arguments) {
-    CpuOptions options = {.threads = arguments.number<unsigned>("--threads").value_or(0)};
-    if (arguments.choice("--precision", {"f32", "bf16"}) == "bf16") options.precision = MatrixPrecision::bf16;
-    return options;
+// The device's options with --precision: f32 is whatever is as good.
+template <class Options>
+Options with_precision(const Arguments& arguments, Options device) {
+    using Precision = decltype(device.precision);
+    if (arguments.choice("--precision", {"f32", "bf16"}) == "bf16") device.precision = Precision::bf16;
+    else if (device.precision == Precision::bf16) device.precision = Precision::f32;
+    return device;
 }
 
 std::optional<Pooling> pooling_of(const Arguments& arguments) {
@@ -40,40 +45,53 @@ bool report(const Progress& progress) {
 
 }  // namespace
 
+// A TextEmbedder on whichever device.
 struct Embedder::Model {
-    TextEmbedder<Cpu> embedder;
+    std::function<Embeddings(std::span<const std::string>, const EmbedOptions&)> embed;
+    std::size_t dimensions = 0;
+    std::map<std::string, std::string> prompts;
 };
 
-Embedder::Embedder(const Arguments& arguments) : prompt_(arguments.text("--prompt")), prompt_name_(arguments.text("--prompt-name")) {
-    TextEmbedderOptions<Cpu> options;
-    options.device = device_of(arguments);
-    options.pooling = pooling_of(arguments);
-    if (arguments.has("--normalize")) options.normalize = true;
-    options.max_seq_length = arguments.number<std::size_t>("--max-length");
-    model_ = std::make_unique<Model>(Model{TextEmbedder<Cpu>::from_pretrained(arguments.text("--model"), tokenizer_of(arguments), options)});
+Embedder::Embedder(const Arguments& arguments) : model_(std::make_unique<Model>()), prompt_(arguments.text("--prompt")), prompt_name_(arguments.text("--prompt-name")) {
+    on_device(arguments, [&]<class D>(const typename D::Options& device) {
+        TextEmbedderOptions<D> options;
+        options.device = with_precision(arguments, device);
+        options.pooling = pooling_of(arguments);
+        if (arguments.has("--normalize")) options.normalize = true;
+        options.max_seq_length = arguments.number<std::size_t>("--max-length");
+        const auto embedder = std::make_shared<TextEmbedder<D>>(TextEmbedder<D>::from_pretrained(arguments.text("--model"), tokenizer_of(arguments), options));
+        model_->embed = [embedder](std::span<const std::string> texts, const EmbedOptions& how) { return embedder->embed(texts, how); };
+        model_->dimensions = embedder->dimensions();
+        for (const auto& [name, prompt] : embedder->config().prompts) model_->prompts.emplace(name, prompt);
+        return 0;
+    });
 }
 Embedder::~Embedder() = default;
 
 Embeddings Embedder::embed(std::span<const std::string> texts, const std::string& prompt_name) {
     const std::string& name = prompt_name_.empty() && prompt_.empty() ? prompt_name : prompt_name_;
-    return model_->embedder.embed(texts, {.prompt = prompt_, .prompt_name = name, .progress = report});
+    return model_->embed(texts, {.prompt = prompt_, .prompt_name = name, .progress = report});
 }
 
-std::size_t Embedder::dimensions() const { return model_->embedder.dimensions(); }
+std::size_t Embedder::dimensions() const { return model_->dimensions; }
 
 std::string Embedder::first_prompt(std::initializer_list<const char*> names) const {
     for (const char* name : names)
-        if (model_->embedder.config().prompts.contains(name)) return name;
+        if (model_->prompts.contains(name)) return name;
     return {};
 }
 
 std::vector<TokenVectors> token_vectors(const Arguments& arguments, std::span<const std::string> texts) {
-    ContextualEmbedderOptions<Cpu> options;
-    options.device = device_of(arguments);
-    options.max_length = arguments.number<std::size_t>("--max-length");
-    auto embedder = ContextualEmbedder<Cpu>::from_pretrained(arguments.text("--model"), tokenizer_of(arguments), options);
     const std::vector<std::string_view> views(texts.begin(), texts.end());
-    return embedder.encode(std::span(views), {.progress = report});
+    std::vector<TokenVectors> vectors;
+    on_device(arguments, [&]<class D>(const typename D::Options& device) {
+        ContextualEmbedderOptions<D> options;
+        options.device = with_precision(arguments, device);
+        options.max_length = arguments.number<std::size_t>("--max-length");
+        vectors = ContextualEmbedder<D>::from_pretrained(arguments.text("--model"), tokenizer_of(arguments), options).encode(std::span(views), {.progress = report});
+        return 0;
+    });
+    return vectors;
 }
 
 std::vector<std::string> input_lines() {
@@ -92,9 +110,10 @@ std::vector<Option> with_embedding_options(std::vector<Option> options) {
         {"--prompt-name", "NAME", "one of the model's own prompts"},
         {"--max-length", "N", "tokens; longer texts are cut"},
         {"--precision", "KIND", "of products: f32 (default) or bf16"},
-        {"--threads", "N", "default: what the machine has"},
     };
     options.insert(options.end(), shared.begin(), shared.end());
+    const std::vector<Option> device = device_options();
+    options.insert(options.end(), device.begin(), device.end());
     return options;
 }
 

@@ -177,6 +177,19 @@ TEST_CASE("generate prints the text, or everything as JSON") {
     CHECK(result.at("stop_reason") == "length");
     CHECK(result.at("timings").at("new_tokens") == 32);
     CHECK(run("generate --model " + model + " --prompt - --max-new-tokens 32", one.at("prompt").get<std::string>()).out == text.out);
+    // Several prompts, from the command line and from a file, each as it is alone.
+    const auto file = scratch("prompts.txt");
+    std::ofstream(file) << "The\r\nOnce upon a time\n";
+    std::string alone;
+    for (const char* prompt : {"token", "A piece of", "The", "Once upon a time"}) alone += run("generate --model " + model + " --prompt '" + prompt + "' --max-new-tokens 9").out;
+    const std::string several = "generate --model " + model + " --prompt token 'A piece of' --max-new-tokens 9 --prompts ";
+    for (const char* batch : {"1", "3", "4"}) CHECK(run(several + quoted(file) + " --batch " + batch).out == alone);
+    const Outcome two = run(several + "- --format json", "The\nOnce upon a time\n");
+    CHECK(lines(two.out) == 4);
+    CHECK(parse_json(two.out.substr(0, two.out.find('\n'))).at("timings").at("new_tokens") == 9);
+    CHECK(run("generate --model " + model).status == 2);
+    CHECK(run(several + quoted(file) + " --batch 0").status == 2);
+    CHECK(run(several + "no/such/file").status == 1);
     const std::string sampled = "generate --model " + model + " --prompt token --do-sample --seed 5 --max-new-tokens 20 --threads ";
     CHECK(run(sampled + "1").out == run(sampled + "2").out);
 }

@@ -7,6 +7,9 @@
 #include <string>
 #include <vector>
 
+#if __has_include("morsel/cuda/ops.cuh")
+#include "morsel/cuda/ops.cuh"
+#endif
 #include "formats/file_bytes.hpp"
 #include "morsel/formats/safetensors_writer.hpp"
 #include "morsel/ops/cpu.hpp"
@@ -314,3 +317,38 @@ TEST_CASE("all-MiniLM-L6-v2 gives the vectors of transformers") {
     CHECK(worst >= 0.999f);
     CHECK(worst < 0.9999999f);  // it is another computation
 }
+
+#if __has_include("morsel/cuda/ops.cuh")  // on the emulated GPU of tests/simt
+TEST_CASE("embedders on the GPU give the CPU's vectors") {
+    simt::check_accesses(false);  // the kernels' own tests check them
+    const auto all = texts();
+    const std::span<const std::string> input(all);
+    const auto on_gpu = [&]<class Of>(std::type_identity<Of>, const char* name, CudaPrecision precision) {
+        return Of::from_pretrained(data(name), std::make_shared<const Tokenizer>(load_tokenizer(model_directory(data(name)))), {.device = {.precision = precision}});
+    };
+    for (const char* name : {"dense", "poolings", "static", "model2vec"}) {
+        INFO(name);
+        const Embeddings cpu = open<Embedder>(data(name)).embed(input);
+        const double size = largest_magnitude(cpu.values);
+        auto exact = on_gpu(std::type_identity<TextEmbedder<Cuda>>(), name, CudaPrecision::f32), fast = on_gpu(std::type_identity<TextEmbedder<Cuda>>(), name, CudaPrecision::bf16);
+        CHECK(exact.dimensions() == cpu.dimensions);
+        CHECK(largest_difference(exact.embed(input).values, cpu.values) < 3e-6 * std::max(size, 1.0));
+        CHECK(largest_difference(exact.embed(input, {.batch_tokens = 1}).values, cpu.values) < 3e-6 * std::max(size, 1.0));
+        CHECK(largest_difference(fast.embed(input).values, cpu.values) < 2e-2 * size);
+    }
+    // One more query beside the text, whose prompt counts or not.
+    auto dense = on_gpu(std::type_identity<TextEmbedder<Cuda>>(), "dense", CudaPrecision::f32);
+    CHECK(largest_difference(dense.embed(input, {.prompt_name = "query"}).values, expected("dense", "query")) < 3e-6);
+    CHECK(largest_difference(dense.share({.precision = CudaPrecision::f32}).embed(input).values, expected("dense", "plain")) < 3e-6);
+
+    auto contextual = on_gpu(std::type_identity<ContextualEmbedder<Cuda>>(), "encoder", CudaPrecision::f32);
+    const SafetensorsFile states(data("encoder") / "expected.safetensors");
+    const std::string text = parse_json_file(data("encoder") / "expected.json").at("text").get<std::string>();
+    for (std::size_t layer = 0; layer <= 2; ++layer)
+        CHECK(largest_difference(contextual.encode(text, {.layer = layer}).values, elements<float>(states.at("hidden_states." + std::to_string(layer)))) < 3e-5);
+    Contextual on_cpu = open<Contextual>(data("encoder"));
+    const std::vector<std::string_view> some = {"moon", text, "", "rain rain rain rain rain rain rain rain rain rain rain rain rain rain rain rain rain rain rain rain rain rain rain rain rain rain rain"};
+    const auto gpu = contextual.encode(some), cpu = on_cpu.encode(some);
+    for (std::size_t i = 0; i < some.size(); ++i) CHECK(largest_difference(gpu[i].values, cpu[i].values) < 1e-5);
+}
+#endif

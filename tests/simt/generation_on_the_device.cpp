@@ -1,5 +1,5 @@
 // Generation on the emulated GPU: the captured decode step, replayed with its state in device memory, chooses what the host would choose
-// from the same model's logits, stops where it would, and leaves the cache as it would.
+// from the same model's logits, stops where it would, and leaves the cache as it would; for one sequence, and for several at once.
 #include "morsel/cuda.cuh"
 #include "support/catch.hpp"
 #include "support/cuda_schedules.hpp"
@@ -26,7 +26,18 @@ struct Generation {
         reset(state);
         std::size_t seen = 0;
         const auto on_token = [&](TokenId) { return ++seen < stop_after; };
-        return on_host ? decode_tokens_on_host(device, model, state, work, prompt, settings, on_token) : decode_tokens(device, model, state, work, prompt, settings, on_token);
+        const auto step = [&](std::span<const TokenId> ids) {
+            const float* hidden = forward(device, model, state, 0, ids) + (ids.size() - 1) * model.hidden_size();
+            logits(device, model, hidden, 1, morsel::detail::reserve_logits(device, model, work, 1));
+            return morsel::detail::fetch_logits(device, model, work, 1);
+        };
+        if (on_host) return generate_tokens(step, prompt, settings, on_token);
+        GenerationResult result;
+        std::vector<DecodedSequence> one;
+        one.push_back({.continuation = Continuation(prompt, settings), .on_token = [&](TokenId id) { return on_token(id) ? std::nullopt : std::optional(StopReason::cancelled); },
+                       .on_done = [&](GenerationResult r) { result = std::move(r); }});
+        decode_tokens(device, model, state, work, std::span(one));
+        return result;
     }
 };
 
@@ -87,4 +98,53 @@ TEST_CASE("one captured step serves all the others: the host launches kernels fo
     settings.max_new_tokens = 40;
     g.graph_launches = 0, g.run(false, {1, 2, 3}, settings);
     CHECK(g.graph_launches == few);
+}
+
+TEST_CASE("several sequences at once give what each gives alone") {
+    const std::vector<std::vector<TokenId>> prompts = {{7}, {3, 1, 4, 1, 5}, {2, 7, 1, 8, 2, 8, 1, 8, 2, 8, 4, 5}, {1, 6, 1, 8}, {30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47}, {9, 9}};
+    std::vector<GenerationSettings> settings(prompts.size());
+    for (std::size_t i = 0; i < settings.size(); ++i) settings[i].max_new_tokens = 5 + i, settings[i].seed = i, settings[i].context_limit = 600;
+    settings[1].processing = {.repetition_penalty = 1.3f, .do_sample = true, .temperature = 1.5f, .top_k = 20};
+    settings[2].processing = {.do_sample = true, .temperature = 1.2f, .top_k = 0, .top_p = 0.8f};
+    settings[3].min_new_tokens = 3, settings[3].eos_token_ids = {1, 8};
+    settings[5].processing = {.do_sample = true, .min_p = 0.05f};
+    for (const auto precision : {CudaPrecision::f32, CudaPrecision::bf16}) {
+        Generation g(precision);
+        std::vector<GenerationResult> alone;
+        for (std::size_t i = 0; i < prompts.size(); ++i) alone.push_back(g.run(false, prompts[i], settings[i], i == 4 ? 2 : 1000));
+        REQUIRE(alone[4].stop_reason == StopReason::cancelled);
+        std::size_t schedule = 0;
+        for (const std::size_t slots : {2u, 3u, 4u, 6u}) {  // six rows are cuBLAS's
+            if (precision == CudaPrecision::bf16 && slots > 4) continue;
+            INFO(slots << " at once, precision " << int(precision));
+            use_schedule(schedule++);
+            DecoderState<Cuda> state = make_decoder_state(g.device, g.model, slots);
+            std::vector<GenerationResult> results(prompts.size());
+            std::size_t seen = 0;
+            std::vector<DecodedSequence> sequences;
+            for (std::size_t i = 0; i < prompts.size(); ++i)
+                sequences.push_back({.continuation = Continuation(prompts[i], settings[i]),
+                                     .on_token = [&, i](TokenId) { return i == 4 && ++seen == 2 ? std::optional(StopReason::cancelled) : std::nullopt; },
+                                     .on_done = [&, i](GenerationResult r) { results[i] = std::move(r); }});
+            decode_tokens(g.device, g.model, state, g.work, std::span(sequences));
+            for (std::size_t i = 0; i < prompts.size(); ++i) {
+                INFO("sequence " << i);
+                CHECK(results[i].ids == alone[i].ids);
+                CHECK(results[i].stop_reason == alone[i].stop_reason);
+            }
+        }
+        use_schedule(0);
+        // One whose options the kernel does not do makes the host choose for all that are with it.
+        settings[0].processing.no_repeat_ngram_size = 2;
+        DecoderState<Cuda> state = make_decoder_state(g.device, g.model, 4);
+        std::vector<std::vector<TokenId>> ids(4);
+        std::vector<DecodedSequence> sequences;
+        for (std::size_t i = 0; i < 4; ++i)
+            sequences.push_back({.continuation = Continuation(prompts[i], settings[i]), .on_token = [](TokenId) { return std::nullopt; }, .on_done = [&, i](GenerationResult r) { ids[i] = r.ids; }});
+        decode_tokens(g.device, g.model, state, g.work, std::span(sequences));
+        CHECK(ids[0] == g.run(true, prompts[0], settings[0]).ids);
+        for (std::size_t i = 1; i < 4; ++i) CHECK(ids[i] == alone[i].ids);
+        settings[0].processing.no_repeat_ngram_size = 0;
+    }
+    CHECK(host_fault().empty());
 }

@@ -25,22 +25,39 @@ kernels::Sampling sampling_of(const LogitsProcessing& p, std::uint64_t seed) {
     return s;
 }
 
-Result on_device(Cuda& device, const std::vector<float>& logits, const std::vector<TokenId>& history, const kernels::Sampling& sampling, std::uint32_t produced) {
-    CudaBuffer x = to_device(device, logits);
-    std::vector<float> ids(history.size() + 1);
-    std::memcpy(ids.data(), history.data(), history.size() * 4);
-    CudaBuffer past = to_device(device, ids), steps(sizeof(CudaStep) / 4);
-    CudaStep step{.past = 7, .produced = produced, .history = static_cast<std::uint32_t>(history.size())};
-    cudaMemcpyAsync(steps.data(), &step, sizeof step, cudaMemcpyHostToDevice, device.stream());
-    sample(device, x.data(), 1, logits.size(), logits.size(), sampling, reinterpret_cast<TokenId*>(past.data()), history.size() + 1, reinterpret_cast<CudaStep*>(steps.data()));
-    cudaMemcpyAsync(&step, steps.data(), sizeof step, cudaMemcpyDeviceToHost, device.stream());
+// Of one sequence or several, each with logits of the same size: the tokens chosen, with the state after it.
+std::vector<Result> on_device(Cuda& device, const std::vector<std::vector<float>>& logits, const std::vector<std::vector<TokenId>>& histories, const std::vector<kernels::Sampling>& samplings,
+                              const std::vector<std::uint32_t>& produced) {
+    const std::size_t count = logits.size(), vocab = logits[0].size();
+    std::size_t capacity = 0;
+    for (const auto& history : histories) capacity = std::max(capacity, history.size() + 1);
+    std::vector<float> all;
+    std::vector<TokenId> ids(count * capacity);
+    std::vector<CudaStep> steps;
+    for (std::size_t i = 0; i < count; ++i) {
+        all.insert(all.end(), logits[i].begin(), logits[i].end());
+        std::copy(histories[i].begin(), histories[i].end(), ids.begin() + static_cast<std::ptrdiff_t>(i * capacity));
+        steps.push_back({.past = 7, .produced = produced[i], .history = static_cast<std::uint32_t>(histories[i].size())});
+    }
+    CudaBuffer x = to_device(device, all), past(ids.size()), state(count * sizeof(CudaStep) / 4), options(count * sizeof(kernels::Sampling) / 4);
+    cudaMemcpyAsync(past.data(), ids.data(), ids.size() * 4, cudaMemcpyHostToDevice, device.stream());
+    cudaMemcpyAsync(state.data(), steps.data(), count * sizeof(CudaStep), cudaMemcpyHostToDevice, device.stream());
+    cudaMemcpyAsync(options.data(), samplings.data(), count * sizeof(kernels::Sampling), cudaMemcpyHostToDevice, device.stream());
+    sample(device, x.data(), count, vocab, vocab, reinterpret_cast<const kernels::Sampling*>(options.data()), reinterpret_cast<TokenId*>(past.data()), capacity, reinterpret_cast<CudaStep*>(state.data()));
+    cudaMemcpyAsync(steps.data(), state.data(), count * sizeof(CudaStep), cudaMemcpyDeviceToHost, device.stream());
+    cudaMemcpyAsync(ids.data(), past.data(), ids.size() * 4, cudaMemcpyDeviceToHost, device.stream());
     device.synchronize();
-    const std::vector<float> after = from_device(device, past.data(), history.size() + 1);
-    TokenId appended;
-    std::memcpy(&appended, &after.back(), 4);
-    CHECK(appended == step.token);
-    CHECK((step.past == 8 && step.produced == produced + 1 && step.history == history.size() + 1));
-    return {step.token, step};
+    std::vector<Result> results;
+    for (std::size_t i = 0; i < count; ++i) {
+        const CudaStep& step = steps[i];
+        CHECK(ids[i * capacity + histories[i].size()] == step.token);
+        CHECK((step.past == 8 && step.produced == produced[i] + 1 && step.history == histories[i].size() + 1));
+        results.push_back({step.token, step});
+    }
+    return results;
+}
+Result on_device(Cuda& device, const std::vector<float>& logits, const std::vector<TokenId>& history, const kernels::Sampling& sampling, std::uint32_t produced) {
+    return on_device(device, std::vector<std::vector<float>>(1, logits), std::vector<std::vector<TokenId>>(1, history), std::vector(1, sampling), std::vector(1, produced))[0];
 }
 
 TokenId on_host(std::vector<float> logits, const std::vector<TokenId>& history, const LogitsProcessing& options, std::uint64_t seed, std::uint32_t step) {
@@ -93,6 +110,22 @@ TEST_CASE("logits beyond shared memory are sampled where they are") {
     const std::vector<float> logits = random_floats(70001, 3);
     const LogitsProcessing p{.repetition_penalty = 1.3f, .do_sample = true, .temperature = 0.7f, .top_k = 60, .top_p = 0.9f};
     CHECK(on_device(device, logits, {5, 6, 7}, sampling_of(p, 9), 4).token == on_host(logits, {5, 6, 7}, p, 9, 4));
+}
+
+TEST_CASE("blocks choose as each does alone, with its own options, history and step") {
+    Cuda device;
+    std::vector<std::vector<float>> logits;
+    std::vector<std::vector<TokenId>> histories = {{1, 2, 3}, {}, {4, 4, 4, 4, 9}, {300}};
+    std::vector<kernels::Sampling> samplings = {sampling_of({.repetition_penalty = 1.5f, .do_sample = true, .top_k = 7}, 1), sampling_of({}, 2),
+                                                sampling_of({.do_sample = true, .temperature = 2.0f, .top_k = 0, .top_p = 0.6f}, 3), sampling_of({.do_sample = true, .min_p = 0.1f}, 4)};
+    samplings[1].min_new_tokens = 5, samplings[1].end_token_count = 1, samplings[1].end_tokens[0] = 17;
+    for (std::uint64_t i = 0; i < 4; ++i) logits.push_back(random_floats(301, i));
+    logits[1][17] = 50;
+    const std::vector<std::uint32_t> produced = {0, 4, 9, 2};
+    under_every_schedule([&] {
+        const std::vector<Result> together = on_device(device, logits, histories, samplings, produced);
+        for (std::size_t i = 0; i < 4; ++i) CHECK(together[i].token == on_device(device, logits[i], histories[i], samplings[i], produced[i]).token);
+    });
 }
 
 TEST_CASE("end tokens are held back, and unusable logits are reported") {

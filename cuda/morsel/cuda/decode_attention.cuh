@@ -137,7 +137,7 @@ __global__ void __launch_bounds__(128) decode_attention(const DecodeAttention a)
     const Heads& h = a.h;
     const unsigned row = a.table.segments[0].row_begin + blockIdx.z, warp = threadIdx.x / 32, lane = threadIdx.x % 4, group = threadIdx.x % 32 / 4;
     const CachedSegment& segment = a.table.of_row(row);
-    const unsigned position = a.table.past(segment) + row - segment.row_begin;
+    const unsigned position = segment.position_of(row);
     const unsigned begin = h.window > 0 && position + 1 > h.window ? position + 1 - h.window : 0;
     const unsigned first_chunk = begin / decode_chunk, last_chunk = position / decode_chunk, chunk = first_chunk + blockIdx.x;
     if (chunk > last_chunk) return;

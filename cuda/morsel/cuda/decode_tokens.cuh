@@ -1,10 +1,11 @@
-// Generation that stays on the GPU: the decode step with the choice of the next token is captured once as a CUDA graph, whose state (token,
-// position, history) lives in device memory, and is replayed for every token. The host reads each token while the next step runs, so a
-// stop is noticed one step late, and what that step made is dropped.
-// The host's way (decode_tokens_on_host) remains for what the sampling kernel does not do (n-grams, typical, epsilon, eta), for models whose
+// Generation that stays on the GPU: the decode step of one sequence or several with the choice of their next tokens is captured as a CUDA graph,
+// whose state (tokens, positions, histories) lives in device memory, and is replayed for every token until one of them stops. The host reads
+// tokens while the next step runs, so a stop is noticed one step late, and what that step made of the sequence is dropped.
+// The host's way (decode_steps_on_host) remains for what the sampling kernel does not do (n-grams, typical, epsilon, eta), for models whose
 // step needs the host (GPT-2's positions), and where longrope would change its factors on the way.
 #pragma once
-#include <chrono>
+#include <cstdint>
+#include <vector>
 
 #include "morsel/cuda/ops.cuh"
 #include "morsel/pipeline/decode_tokens.hpp"
@@ -38,62 +39,6 @@ GraphExec capture(Cuda& device, Run&& run) {
     return GraphExec(executable);
 }
 
-// One sequence that is decoded on the device: its state there, and copies of it on their way to the host.
-class DeviceSequence {
-  public:
-    DeviceSequence(Cuda& device, std::span<const TokenId> history, std::size_t capacity) : device_(device), history_(allocate_device(capacity * sizeof(TokenId))), capacity_(capacity) {
-        step_ = allocate_device(sizeof(CudaStep));
-        void* memory = nullptr;
-        check_cuda(cudaMallocHost(&memory, 2 * sizeof(CudaStep)), "cudaMallocHost");
-        arrived_.reset(static_cast<std::uint8_t*>(memory));
-        for (cudaEvent_t& event : events_) check_cuda(cudaEventCreate(&event), "cudaEventCreate");
-        const CudaStep step{.token = 0, .past = static_cast<std::uint32_t>(history.size() - 1), .produced = 0, .history = static_cast<std::uint32_t>(history.size()), .failed = 0};
-        check_cuda(cudaMemcpyAsync(step_.get(), &step, sizeof step, cudaMemcpyHostToDevice, device.stream()), "decode_tokens");
-        check_cuda(cudaMemcpyAsync(history_.get(), history.data(), history.size_bytes(), cudaMemcpyHostToDevice, device.stream()), "decode_tokens");
-        device.synchronize();
-    }
-    DeviceSequence(const DeviceSequence&) = delete;
-    DeviceSequence& operator=(const DeviceSequence&) = delete;
-    ~DeviceSequence() {
-        cudaStreamSynchronize(device_.stream());  // a last step may be under way
-        for (cudaEvent_t event : events_) cudaEventDestroy(event);
-    }
-
-    CudaStep* step() const { return reinterpret_cast<CudaStep*>(step_.get()); }
-    TokenId* history() const { return reinterpret_cast<TokenId*>(history_.get()); }
-    std::size_t capacity() const { return capacity_; }
-
-    // Sends the state on its way to the host, behind what is enqueued already.
-    void send(std::size_t index) {
-        check_cuda(cudaMemcpyAsync(arrived_.get() + index % 2 * sizeof(CudaStep), step_.get(), sizeof(CudaStep), cudaMemcpyDeviceToHost, device_.stream()), "decode_tokens");
-        check_cuda(cudaEventRecord(events_[index % 2], device_.stream()), "cudaEventRecord");
-    }
-    // The token of that step, once it has arrived. Throws Error where its logits could not be used.
-    TokenId receive(std::size_t index) {
-        check_cuda(cudaEventSynchronize(events_[index % 2]), "decode_tokens");
-        CudaStep step;
-        std::memcpy(&step, arrived_.get() + index % 2 * sizeof step, sizeof step);
-        if (step.failed > 0) throw Error("logits are not finite, or no token is possible", {.key = "step " + std::to_string(index)});
-        return step.token;
-    }
-
-  private:
-    Cuda& device_;
-    DeviceBytes history_, step_;
-    std::unique_ptr<std::uint8_t, FreeHost> arrived_;  // [2] CudaStep
-    cudaEvent_t events_[2] = {};
-    std::size_t capacity_ = 0;
-};
-
-// The device reads its token and position from `step` while this lives.
-struct ReadsStep {
-    Cuda& device;
-    ReadsStep(Cuda& device, const CudaStep* step) : device(device) { device.step = step; }
-    ReadsStep(const ReadsStep&) = delete;
-    ReadsStep& operator=(const ReadsStep&) = delete;
-    ~ReadsStep() { device.step = nullptr; }
-};
-
 inline kernels::Sampling sampling_of(const GenerationSettings& settings) {
     const LogitsProcessing& p = settings.processing;
     kernels::Sampling s;
@@ -105,67 +50,143 @@ inline kernels::Sampling sampling_of(const GenerationSettings& settings) {
     return s;
 }
 
+// Sequences that are decoded on the device: their state there, and copies of it on their way to the host.
+class DeviceSequences {
+  public:
+    DeviceSequences(Cuda& device, std::span<DecodedSequence* const> sequences) : device_(device), count_(sequences.size()) {
+        std::vector<kernels::Sampling> samplings;
+        std::vector<CudaStep> steps;
+        for (const DecodedSequence* one : sequences) {
+            const Continuation& c = one->continuation;
+            capacity_ = std::max(capacity_, c.history().size() + c.left());
+            samplings.push_back(sampling_of(c.settings()));
+            steps.push_back({.token = c.history().back(), .past = static_cast<std::uint32_t>(c.history().size() - 1), .produced = static_cast<std::uint32_t>(c.produced()),
+                             .history = static_cast<std::uint32_t>(c.history().size()), .failed = 0});
+        }
+        std::vector<TokenId> history(count_ * capacity_);
+        for (std::size_t i = 0; i < count_; ++i) std::copy(sequences[i]->continuation.history().begin(), sequences[i]->continuation.history().end(), history.begin() + std::ptrdiff_t(i * capacity_));
+        const auto move = [&]<class T>(const std::vector<T>& from, DeviceBytes& to) {
+            to = allocate_device(from.size() * sizeof(T));
+            check_cuda(cudaMemcpyAsync(to.get(), from.data(), from.size() * sizeof(T), cudaMemcpyHostToDevice, device.stream()), "decode_steps");
+        };
+        move(samplings, samplings_), move(steps, steps_), move(history, history_);
+        device.synchronize();
+        void* memory = nullptr;
+        check_cuda(cudaMallocHost(&memory, 2 * count_ * sizeof(CudaStep)), "cudaMallocHost");
+        arrived_.reset(static_cast<std::uint8_t*>(memory));
+        for (cudaEvent_t& event : events_) check_cuda(cudaEventCreate(&event), "cudaEventCreate");
+    }
+    DeviceSequences(const DeviceSequences&) = delete;
+    DeviceSequences& operator=(const DeviceSequences&) = delete;
+    ~DeviceSequences() {
+        cudaStreamSynchronize(device_.stream());  // a last step may be under way
+        for (cudaEvent_t event : events_) cudaEventDestroy(event);
+    }
+
+    const CudaStep* steps() const { return reinterpret_cast<const CudaStep*>(steps_.get()); }  // [count]
+
+    // Chooses the next tokens from logits [count, stride], of which ids below `vocab` may be chosen.
+    void choose(float* logits, std::size_t stride, std::size_t vocab) {
+        sample(device_, logits, count_, stride, vocab, reinterpret_cast<const kernels::Sampling*>(samplings_.get()), reinterpret_cast<TokenId*>(history_.get()), capacity_,
+               reinterpret_cast<CudaStep*>(steps_.get()));
+    }
+    // Sends the state on its way to the host, behind what is enqueued already.
+    void send(std::size_t index) {
+        const std::size_t bytes = count_ * sizeof(CudaStep);
+        check_cuda(cudaMemcpyAsync(arrived_.get() + index % 2 * bytes, steps_.get(), bytes, cudaMemcpyDeviceToHost, device_.stream()), "decode_steps");
+        check_cuda(cudaEventRecord(events_[index % 2], device_.stream()), "cudaEventRecord");
+    }
+    // Waits until what was sent as that index has arrived.
+    void wait(std::size_t index) { check_cuda(cudaEventSynchronize(events_[index % 2]), "decode_steps"); }
+    // The token of one sequence that arrived so. Throws Error where its logits could not be used.
+    TokenId token(std::size_t index, std::size_t sequence) const {
+        CudaStep step;
+        std::memcpy(&step, arrived_.get() + (index % 2 * count_ + sequence) * sizeof step, sizeof step);
+        if (step.failed > 0) throw Error("logits are not finite, or no token is possible", {.key = "step " + std::to_string(step.produced - 1)});
+        return step.token;
+    }
+
+  private:
+    Cuda& device_;
+    std::size_t count_ = 0, capacity_ = 0;         // capacity: of each history, tokens
+    DeviceBytes samplings_, steps_, history_;      // [count], [count], [count][capacity]
+    std::unique_ptr<std::uint8_t, FreeHost> arrived_;  // [2][count] CudaStep
+    cudaEvent_t events_[2] = {};
+};
+
+// The device reads its token and position from `step` while this lives.
+struct ReadsStep {
+    Cuda& device;
+    ReadsStep(Cuda& device, const CudaStep* step) : device(device) { device.step = step; }
+    ReadsStep(const ReadsStep&) = delete;
+    ReadsStep& operator=(const ReadsStep&) = delete;
+    ~ReadsStep() { device.step = nullptr; }
+};
+
+// Whether the device alone can decode these: see the head of this file.
+inline bool decodes_on_device(const DecoderModel<Cuda>& model, std::span<DecodedSequence* const> sequences) {
+    const GenerationSettings& first = sequences[0]->continuation.settings();
+    const std::size_t length = sequences[0]->continuation.history().size();
+    return std::holds_alternative<Llama<Cuda>>(model.model) && std::all_of(sequences.begin(), sequences.end(), [&](const DecodedSequence* one) {
+        const Continuation& c = one->continuation;
+        return samples_on_device(c.settings().processing) && c.settings().eos_token_ids.size() <= kernels::most_end_tokens && c.settings().sampled_vocab == first.sampled_vocab &&
+               cache_reusable(model, c.history().size(), length) && cache_reusable(model, c.history().size(), c.history().size() + c.left());
+    });
+}
+
 }  // namespace detail
 
-// Continues `prompt`, of which the first tokens may be in the cache of sequence 0; on the device where that is possible.
-template <class OnToken>
-GenerationResult decode_tokens(Cuda& device, const DecoderModel<Cuda>& model, DecoderState<Cuda>& state, DecodeWork<Cuda>& work, std::span<const TokenId> prompt,
-                               const GenerationSettings& settings, OnToken&& on_token) {
-    using Clock = std::chrono::steady_clock;
-    const auto seconds = [](Clock::time_point from, Clock::time_point to) { return std::chrono::duration<double>(to - from).count(); };
-    const auto begin = Clock::now();
-    const auto [history, limit] = start_generation(prompt, settings);
-    const auto* llama = std::get_if<Llama<Cuda>>(&model.model);
-    const std::size_t total = history.size() + limit;
-    if (llama == nullptr || limit < 2 || !samples_on_device(settings.processing) || settings.eos_token_ids.size() > kernels::most_end_tokens || !cache_reusable(model, history.size(), total))
-        return decode_tokens_on_host(device, model, state, work, prompt, settings, on_token);
-
-    GenerationResult result;
-    result.timings.prompt_tokens = history.size();
-    auto& llama_state = std::get<LlamaState<Cuda>>(state.state);
-    llama_state.cache.reserve(device, 0, total);
-    const kernels::Sampling sampling = detail::sampling_of(settings);
-    const std::size_t vocab = model.vocab_size(), count = settings.sampled_vocab > 0 ? std::min(settings.sampled_vocab, vocab) : vocab;
-    detail::DeviceSequence sequence(device, history, total);
-    std::vector<TokenId>& tokens = state.tokens(0);
-    float* scores = run_tokens(device, model, state, work, std::span<const TokenId>(history).subspan(tokens.size()));
-    device.synchronize();
-    result.timings.prefill_seconds = seconds(begin, Clock::now());
-    sample(device, scores, 1, vocab, count, sampling, sequence.history(), sequence.capacity(), sequence.step());
-    sequence.send(0);
-
-    const auto step = [&] {  // the host's token means nothing: the device has its own
-        const TokenId unknown = 0;
-        const detail::ReadsStep reads(device, sequence.step());
-        run_tokens(device, model, state, work, std::span(&unknown, 1));
-        sample(device, scores, 1, vocab, count, sampling, sequence.history(), sequence.capacity(), sequence.step());
+// As decode_steps of pipeline/decode_tokens.hpp, on the device where that is possible.
+inline void decode_steps(Cuda& device, const DecoderModel<Cuda>& model, DecoderState<Cuda>& state, DecodeWork<Cuda>& work, std::span<DecodedSequence* const> sequences) {
+    if (!detail::decodes_on_device(model, sequences)) return decode_steps_on_host(device, model, state, work, sequences);
+    const std::size_t vocab = model.vocab_size(), sampled = sequences[0]->continuation.settings().sampled_vocab, count = sampled > 0 ? std::min(sampled, vocab) : vocab;
+    std::vector<std::size_t> slots;
+    std::size_t steps = SIZE_MAX;  // until one of them has as many tokens as it may
+    for (const DecodedSequence* one : sequences) {
+        slots.push_back(one->slot);
+        std::get<LlamaState<Cuda>>(state.state).cache.reserve(device, one->slot, one->continuation.history().size() + one->continuation.left());
+        steps = std::min(steps, one->continuation.left());
+    }
+    detail::DeviceSequences on_device(device, sequences);
+    const std::vector<TokenId> unknown(sequences.size());  // the host's tokens mean nothing: the device has its own
+    const auto step = [&] {
+        const auto run = [&] {
+            const detail::ReadsStep reads(device, on_device.steps());
+            return detail::run_step(device, model, state, work, slots, unknown);
+        };
+        float* scores = run();
+        for (const std::size_t slot : slots) state.tokens(slot).pop_back();
+        on_device.choose(scores, vocab, count);
     };
     detail::GraphExec graph;
-    auto first_token = begin;
-    for (std::size_t index = 0; index < limit; ++index) {
-        if (index + 1 < limit) {  // the step after this token, before anybody looks at it
-            if (index == 0) {
-                step();  // not captured: what it needs is allocated on the way
-            } else {
-                if (index == 1) graph = detail::capture(device, step);
-                else tokens.push_back(0);
-                detail::check_cuda(cudaGraphLaunch(graph.get(), device.stream()), "cudaGraphLaunch");
-            }
-            sequence.send(index + 1);
+    const auto enqueue = [&](std::size_t index) {
+        if (index == 0) {
+            step();  // not captured: what it needs is allocated on the way
+        } else {
+            if (index == 1) graph = detail::capture(device, step);
+            detail::check_cuda(cudaGraphLaunch(graph.get(), device.stream()), "cudaGraphLaunch");
         }
-        const TokenId chosen = sequence.receive(index);
-        if (index == 0) first_token = Clock::now(), result.timings.first_token_seconds = seconds(begin, first_token);
-        if (const std::optional<StopReason> stop = accept_token(result, chosen, settings, on_token)) {
-            result.stop_reason = *stop;
-            break;
+        on_device.send(index);
+    };
+    const auto take = [&](std::size_t index) {  // whether one of them is done
+        on_device.wait(index);
+        bool done = false;
+        for (std::size_t i = 0; i < sequences.size(); ++i) {
+            Continuation& continuation = sequences[i]->continuation;
+            if (!continuation.done()) continuation.take(on_device.token(index, i), sequences[i]->on_token);
+            done = done || continuation.done();
         }
+        return done;
+    };
+    enqueue(0);
+    for (std::size_t index = 0; index < steps; ++index) {
+        if (index + 1 < steps) enqueue(index + 1);  // before anybody looks at this one
+        if (!take(index)) continue;
+        if (index + 1 < steps && sequences.size() > 1) take(index + 1);
+        break;
     }
-    // In the cache are the prompt and the new tokens but the last.
-    tokens = history;
-    tokens.insert(tokens.end(), result.ids.begin(), result.ids.end() - (result.ids.empty() ? 0 : 1));
-    result.timings.new_tokens = result.ids.size();
-    if (!result.ids.empty()) result.timings.decode_seconds = seconds(first_token, Clock::now());
-    return result;
+    // In the cache is all but the last token.
+    for (const DecodedSequence* one : sequences) state.tokens(one->slot).assign(one->continuation.history().begin(), one->continuation.history().end() - 1);
 }
 
 }  // namespace morsel

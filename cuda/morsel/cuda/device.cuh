@@ -169,7 +169,7 @@ class Cuda {
         return reinterpret_cast<unsigned*>(counters_.get());
     }
 
-    // Where not null, the step that operations read their token and position from; see CudaStep.
+    // Where not null, a step for each row, that operations read its token and position from; see CudaStep.
     const CudaStep* step = nullptr;
 
     void synchronize() { detail::check_cuda(cudaStreamSynchronize(stream()), "cudaStreamSynchronize"); }

@@ -30,9 +30,9 @@ __global__ void __launch_bounds__(128) disentangled_attention(const float* qkv, 
     const float *keys = qkv + segment.row_begin * width + (h.n_heads + head) * d, *values = keys + table_width;
     const unsigned count = segment.row_count, position = distances.positions[row];
     for (unsigned i = t; i < d; i += threads) q[i] = qkv[row * width + head * d + i];
-    float best = -1e30f, total = 0, sum[2] = {0, 0};
+    __syncthreads();
+    RunningAttention attention;
     for (unsigned from = 0; from < count; from += threads) {
-        __syncthreads();
         float score = -INFINITY;
         if (from + t < count) {
             const unsigned at = distances.row_of[position + distances.longest - 1 - distances.positions[segment.row_begin + from + t]];
@@ -48,27 +48,9 @@ __global__ void __launch_bounds__(128) disentangled_attention(const float* qkv, 
             }
             score *= h.scale;
         }
-        float highest = warp_max(score);
-        if (t % 32 == 0) space[t / 32] = highest;
-        __syncthreads();
-        highest = fmaxf(fmaxf(fmaxf(space[0], space[1]), fmaxf(space[2], space[3])), best);
-        weight[t] = expf(score - highest);  // 0 beyond the end
-        const float rescale = expf(best - highest);
-        best = highest;
-        __syncthreads();
-        const unsigned here = min(threads, count - from);
-        float added = 0;
-        for (unsigned j = 0; j < here; ++j) added += weight[j];
-        total = total * rescale + added;
-        for (unsigned part = 0; part < 2; ++part) {
-            const unsigned i = part * threads + t;
-            if (i >= d) break;
-            sum[part] *= rescale;
-            for (unsigned j = 0; j < here; ++j) sum[part] += weight[j] * values[(from + j) * width + i];
-        }
+        attention.add(score, min(threads, count - from), d, weight, space, [&](unsigned j, unsigned i) { return values[(from + j) * width + i]; });
     }
-    for (unsigned part = 0; part < 2; ++part)
-        if (part * threads + t < d) out[row * table_width + head * d + part * threads + t] = sum[part] / total;
+    attention.store(d, out + row * table_width + head * d);
 }
 
 }  // namespace kernels

@@ -13,12 +13,12 @@ namespace morsel {
 
 namespace kernels {
 
-// One block a token: out[i] = table[ids[i]]. `step` gives the one token where it is not null.
+// One block a token: out[i] = table[ids[i]]. `steps` [tokens] give them where that is not null.
 template <DType Type>
-__global__ void embed(const std::uint8_t* table, std::size_t row_bytes, const TokenId* ids, const CudaStep* step, unsigned width, float* out) {
+__global__ void embed(const std::uint8_t* table, std::size_t row_bytes, const TokenId* ids, const CudaStep* steps, unsigned width, float* out) {
     using V = Vector16<Type>;
     ptx::wait_for_previous_kernels();
-    const TokenId id = step != nullptr ? step->token : ids[blockIdx.x];
+    const TokenId id = steps != nullptr ? steps[blockIdx.x].token : ids[blockIdx.x];
     const std::uint8_t* row = table + id * row_bytes;
     for (unsigned i = threadIdx.x * V::count; i < width; i += blockDim.x * V::count) {
         float values[V::count];

@@ -53,19 +53,7 @@ __global__ void __launch_bounds__(256) gemv(const __grid_constant__ Gemv g) {
     ptx::wait_for_previous_kernels();
 
     float scale[MostRows];
-#pragma unroll
-    for (int m = 0; m < MostRows; ++m) {
-        float squares = 0;
-        const bool real = static_cast<unsigned>(m) < g.rows;
-        for (unsigned i = threadIdx.x; i < padded; i += blockDim.x) {
-            const float value = real && i < g.k ? g.x[static_cast<unsigned>(m) * g.k + i] : 0.0f;
-            squares += value * value;
-            staged[static_cast<unsigned>(m) * padded + staged_place<V>(i, padded)] = g.gain != nullptr && i < g.k ? value * g.gain[i] : value;
-        }
-        scale[m] = g.gain != nullptr ? 1.0f / sqrtf(block_sum(squares, space) / static_cast<float>(g.k) + g.eps) : 1.0f;
-    }
-    __syncthreads();
-    ptx::let_next_kernel_start();
+    stage_rows(g, padded, staged, space, [=](unsigned i) { return staged_place<V>(i, padded); }, scale);
 
     float sum[PerWarp][MostRows] = {};
     for (unsigned from = lane * V; from < padded; from += 32 * V * unroll) {

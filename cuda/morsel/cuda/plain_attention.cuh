@@ -10,6 +10,42 @@ namespace kernels {
 
 inline constexpr unsigned plain_attention_threads = 128, plain_attention_most_dim = 256;
 
+// One query head while a block of plain_attention_threads reads its keys, as many at a time: the online softmax, and the weighted sum of
+// values, of which a thread has elements t and t + plain_attention_threads.
+struct RunningAttention {
+    float best = -INFINITY, total = 0, sum[2] = {0, 0};
+
+    // `count` keys more; score is that of this thread's key, -inf where it has none; value(j, i) is element i of the value of the jth of them.
+    // All threads take part; weight [plain_attention_threads] and space [32] are shared memory.
+    template <class Value>
+    __device__ void add(float score, unsigned count, unsigned head_dim, float* weight, float* space, Value&& value) {
+        const unsigned t = threadIdx.x;
+        float highest = warp_max(score);
+        __syncthreads();  // both may still be read for the keys before
+        if (t % 32 == 0) space[t / 32] = highest;
+        __syncthreads();
+        highest = fmaxf(fmaxf(fmaxf(space[0], space[1]), fmaxf(space[2], space[3])), best);
+        weight[t] = expf(score - highest);  // 0 beyond the end
+        const float rescale = expf(best - highest);
+        best = highest;
+        __syncthreads();
+        float added = 0;
+        for (unsigned j = 0; j < count; ++j) added += weight[j];
+        total = total * rescale + added;
+        for (unsigned part = 0; part < 2; ++part) {
+            const unsigned i = part * plain_attention_threads + t;
+            if (i >= head_dim) break;
+            sum[part] *= rescale;
+            for (unsigned j = 0; j < count; ++j) sum[part] += weight[j] * value(j, i);
+        }
+    }
+    // out [head_dim]
+    __device__ void store(unsigned head_dim, float* out) const {
+        for (unsigned part = 0; part < 2; ++part)
+            if (const unsigned i = part * plain_attention_threads + threadIdx.x; i < head_dim) out[i] = sum[part] / total;
+    }
+};
+
 // qkv [rows, qkv_width], after rope_and_cache where Cached; out [rows, n_heads · head_dim]. Cached: causal over the cache; else every row
 // of a segment sees all rows of it, as floats.
 template <class KV, bool Cached>
@@ -19,7 +55,7 @@ __global__ void __launch_bounds__(128) plain_attention(const float* qkv, const H
     ptx::wait_for_previous_kernels();
     const unsigned row = table.segments[0].row_begin + blockIdx.x, head = blockIdx.y, t = threadIdx.x, d = h.head_dim;
     const CachedSegment& segment = table.of_row(row);
-    const unsigned position = table.past(segment) + row - segment.row_begin, kv = head / (h.n_heads / h.n_kv_heads);
+    const unsigned position = segment.position_of(row), kv = head / (h.n_heads / h.n_kv_heads);
     const unsigned end = Cached ? position + 1 : segment.row_count, begin = Cached && h.window > 0 && end > h.window ? end - h.window : 0;
     const std::size_t stride = Cached ? d : h.qkv_width();  // elements from key to key
     const KV *keys, *values;
@@ -30,36 +66,18 @@ __global__ void __launch_bounds__(128) plain_attention(const float* qkv, const H
         keys = qkv + segment.row_begin * stride + (h.n_heads + kv) * d, values = keys + h.n_kv_heads * d;
     }
     for (unsigned i = t; i < d; i += threads) q[i] = qkv[std::size_t{row} * h.qkv_width() + head * d + i];
-    float best = -INFINITY, total = 0, sum[2] = {0, 0};
+    __syncthreads();
+    RunningAttention attention;
     for (unsigned from = begin; from < end; from += threads) {
-        __syncthreads();
         float score = -INFINITY;
         if (from + t < end) {
             score = 0;
             for (unsigned i = 0; i < d; ++i) score += q[i] * read_cached(keys + (from + t) * stride + i);
             score *= h.scale;
         }
-        float highest = warp_max(score);
-        if (t % 32 == 0) space[t / 32] = highest;
-        __syncthreads();
-        highest = fmaxf(fmaxf(fmaxf(space[0], space[1]), fmaxf(space[2], space[3])), best);
-        weight[t] = expf(score - highest);  // 0 beyond the end
-        const float rescale = expf(best - highest);
-        best = highest;
-        __syncthreads();
-        const unsigned count = min(threads, end - from);
-        float added = 0;
-        for (unsigned j = 0; j < count; ++j) added += weight[j];
-        total = total * rescale + added;
-        for (unsigned part = 0; part < 2; ++part) {
-            const unsigned i = part * threads + t;
-            if (i >= d) break;
-            sum[part] *= rescale;
-            for (unsigned j = 0; j < count; ++j) sum[part] += weight[j] * read_cached(values + (from + j) * stride + i);
-        }
+        attention.add(score, min(threads, end - from), d, weight, space, [&](unsigned j, unsigned i) { return read_cached(values + (from + j) * stride + i); });
     }
-    for (unsigned part = 0; part < 2; ++part)
-        if (part * threads + t < d) out[(std::size_t{row} * h.n_heads + head) * d + part * threads + t] = sum[part] / total;
+    attention.store(d, out + (std::size_t{row} * h.n_heads + head) * d);
 }
 
 }  // namespace kernels

@@ -73,19 +73,7 @@ __global__ void __launch_bounds__(256, MostRows == 1 ? 4 : 1) gemv_quantised(con
     ptx::wait_for_previous_kernels();
 
     float scale[MostRows];
-#pragma unroll
-    for (int m = 0; m < MostRows; ++m) {
-        float squares = 0;
-        const bool real = static_cast<unsigned>(m) < g.rows;
-        for (unsigned i = threadIdx.x; i < padded; i += blockDim.x) {
-            const float value = real && i < g.k ? g.x[static_cast<unsigned>(m) * g.k + i] : 0.0f;
-            squares += value * value;
-            staged[static_cast<unsigned>(m) * padded + block_place(i)] = g.gain != nullptr && i < g.k ? value * g.gain[i] : value;
-        }
-        scale[m] = g.gain != nullptr ? 1.0f / sqrtf(block_sum(squares, space) / static_cast<float>(g.k) + g.eps) : 1.0f;
-    }
-    __syncthreads();
-    ptx::let_next_kernel_start();
+    stage_rows(g, padded, staged, space, [](unsigned i) { return block_place(i); }, scale);
 
     float sum[weight_rows][MostRows] = {};
     for (unsigned b = lane; any && b < blocks; b += 32) {
@@ -139,9 +127,9 @@ __global__ void convert_quantised(const std::uint8_t* weight, std::size_t row_by
 
 // As embed (embedding.cuh).
 template <DType Type>
-__global__ void embed_quantised(const std::uint8_t* table, std::size_t row_bytes, const TokenId* ids, const CudaStep* step, unsigned width, float* out) {
+__global__ void embed_quantised(const std::uint8_t* table, std::size_t row_bytes, const TokenId* ids, const CudaStep* steps, unsigned width, float* out) {
     ptx::wait_for_previous_kernels();
-    const TokenId id = step != nullptr ? step->token : ids[blockIdx.x];
+    const TokenId id = steps != nullptr ? steps[blockIdx.x].token : ids[blockIdx.x];
     for (unsigned b = threadIdx.x; b < width / 32; b += blockDim.x) {
         QuantisedBlock<Type> block;
         block.load(table + id * row_bytes, width / 32, b);

@@ -101,11 +101,13 @@ namespace kernels {
 struct CachedSegment {
     unsigned row_begin = 0, row_count = 0, past = 0, capacity = 0;
     std::uint8_t *keys = nullptr, *values = nullptr;
+    const CudaStep* step = nullptr;  // gives `past` where it is not null
+
+    __device__ unsigned position_of(unsigned row) const { return (step != nullptr ? step->past : past) + row - row_begin; }
 };
 inline constexpr unsigned most_segments = 16;  // a launch takes so many
 struct SegmentTable {
     unsigned count = 0, rows = 0;  // rows from the first segment's row_begin
-    const CudaStep* step = nullptr;  // gives `past` of the only segment where it is not null
     CachedSegment segments[most_segments];
 
     __device__ const CachedSegment& of_row(unsigned row) const {
@@ -113,7 +115,6 @@ struct SegmentTable {
         while (s + 1 < count && row >= segments[s].row_begin + segments[s].row_count) ++s;
         return segments[s];
     }
-    __device__ unsigned past(const CachedSegment& segment) const { return step != nullptr ? step->past : segment.past; }
 };
 
 // The sizes of an AttentionShape as kernels need them.
@@ -139,7 +140,7 @@ __global__ void rope_and_cache(float* qkv, const Heads h, const SegmentTable tab
     const unsigned head = blockIdx.y * (blockDim.x / 32) + threadIdx.x / 32;
     if (head >= h.n_heads + 2 * h.n_kv_heads) return;
     const CachedSegment& segment = table.of_row(row);
-    const unsigned position = table.past(segment) + row - segment.row_begin;
+    const unsigned position = segment.position_of(row);
     float* x = qkv + std::size_t{row} * h.qkv_width() + head * d;
     const bool key = head >= h.n_heads && head < h.n_heads + h.n_kv_heads, value = head >= h.n_heads + h.n_kv_heads;
     if (!value) {
@@ -195,9 +196,10 @@ template <class F>
 void each_segment_table(Cuda& device, std::span<const Segment> segments, const KvCache<Cuda>* cache, std::size_t layer, F&& f) {
     for (std::size_t begin = 0; begin < segments.size(); begin += kernels::most_segments) {
         kernels::SegmentTable table;
-        table.step = device.step;
         for (const Segment& s : segments.subspan(begin, std::min<std::size_t>(kernels::most_segments, segments.size() - begin))) {
-            kernels::CachedSegment& one = table.segments[table.count++];
+            kernels::CachedSegment& one = table.segments[table.count];
+            if (device.step != nullptr) one.step = device.step + begin + table.count;
+            ++table.count;
             one.row_begin = static_cast<unsigned>(s.row_begin), one.row_count = static_cast<unsigned>(s.row_count), one.past = static_cast<unsigned>(s.past);
             if (cache != nullptr) one.capacity = static_cast<unsigned>(cache->pages[s.slot].capacity), one.keys = cache->keys(layer, s.slot), one.values = cache->values(layer, s.slot);
             table.rows += static_cast<unsigned>(s.row_count);

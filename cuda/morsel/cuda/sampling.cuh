@@ -4,7 +4,7 @@
 // Logits are read once, into shared memory where they fit (54 000), else they are changed where they are. A selection by count or by mass
 // is a histogram of 1024 buckets of a sixteenth each below the largest, which spreads real logits well, and then four of one byte of
 // the bucket's keys: exact, whatever the distribution.
-// Leaves out n-grams, typical, epsilon and eta: the host does those (decode.cuh).
+// Leaves out n-grams, typical, epsilon and eta: the host does those (decode_tokens.cuh).
 #pragma once
 #include <cstdint>
 
@@ -23,7 +23,7 @@ struct Sampling {
     unsigned top_k = 0;
     bool do_sample = false;
     unsigned long long seed = 0;
-    unsigned sequence = 0;  // of the block 0; the others follow
+    unsigned sequence = 0;
     unsigned min_new_tokens = 0, end_token_count = 0;
     TokenId end_tokens[most_end_tokens] = {};
 };
@@ -213,17 +213,18 @@ __device__ inline void keep_probable(SamplingSpace& space, float* x, unsigned co
     }
 }
 
-// One block a sequence. logits [sequences, stride], of which [count] may be chosen; changed where not InShared. history [sequences,
-// capacity]: prompt and tokens so far, the new one is appended. steps [sequences].
+// One block a sequence. logits [sequences, stride], of which [count] may be chosen; changed where not InShared. samplings [sequences]. history
+// [sequences, capacity]: prompt and tokens so far, the new one is appended. steps [sequences].
 template <bool InShared>
-__global__ void __launch_bounds__(1024) sample(float* logits, unsigned stride, unsigned count, const __grid_constant__ Sampling s, TokenId* history, unsigned capacity, CudaStep* steps) {
+__global__ void __launch_bounds__(1024) sample(float* logits, unsigned stride, unsigned count, const Sampling* samplings, TokenId* history, unsigned capacity, CudaStep* steps) {
     __shared__ SamplingSpace space;
     __shared__ CudaStep step;
+    __shared__ Sampling s;
     unsigned* seen = ptx::dynamic_shared<unsigned>();  // [(count + 31) / 32], then the logits where InShared
     const unsigned t = threadIdx.x, words = (count + 31) / 32;
     float* x = InShared ? reinterpret_cast<float*>(seen + words) : logits + std::size_t{blockIdx.x} * stride;
     ptx::wait_for_previous_kernels();
-    if (t == 0) step = steps[blockIdx.x];
+    if (t == 0) step = steps[blockIdx.x], s = samplings[blockIdx.x];
     history += std::size_t{blockIdx.x} * capacity;
     bool wrong = false;
     for (unsigned i = t; i < count; i += sampling_threads) {
@@ -231,11 +232,9 @@ __global__ void __launch_bounds__(1024) sample(float* logits, unsigned stride, u
         wrong = wrong || !(value < INFINITY);
         if constexpr (InShared) x[i] = value;
     }
-    const bool penalise = s.repetition_penalty != 1;
-    if (penalise)
-        for (unsigned i = t; i < words; i += sampling_threads) seen[i] = 0;
+    for (unsigned i = t; i < words; i += sampling_threads) seen[i] = 0;
     wrong = __syncthreads_or(wrong) != 0;
-    if (penalise) {
+    if (s.repetition_penalty != 1) {
         for (unsigned i = t; i < step.history; i += sampling_threads) {
             const TokenId id = history[i];
             if (id >= count) continue;
@@ -267,7 +266,7 @@ __global__ void __launch_bounds__(1024) sample(float* logits, unsigned stride, u
         __syncthreads();
         total = 0;
         for (unsigned w = 0; w < 32; ++w) total += space.warp[w];
-        const std::uint64_t random = philox_bits(s.seed, {.step = step.produced, .sequence = s.sequence + blockIdx.x});
+        const std::uint64_t random = philox_bits(s.seed, {.step = step.produced, .sequence = s.sequence});
         chosen = find_in_order(space, x, count, uniform_below(random, total), mass);
     }
     if (t != 0) return;
@@ -283,15 +282,15 @@ inline bool samples_on_device(const LogitsProcessing& processing) {
     return p.no_repeat_ngram_size == 0 && (!p.do_sample || (p.typical_p >= 1 && p.epsilon_cutoff <= 0 && p.eta_cutoff <= 0));
 }
 
-// Chooses a token for each of `sequences` from logits [sequences, stride], of which ids below `count` may be chosen, and appends it to
-// history [sequences, capacity]; steps [sequences] say how long that is. All on the device; logits may be changed.
-inline void sample(Cuda& device, float* logits, std::size_t sequences, std::size_t stride, std::size_t count, const kernels::Sampling& sampling, TokenId* history, std::size_t capacity,
+// Chooses a token for each of `sequences` from logits [sequences, stride], of which ids below `count` may be chosen, as samplings [sequences] say,
+// and appends it to history [sequences, capacity]; steps [sequences] say how long that is. All on the device; logits may be changed.
+inline void sample(Cuda& device, float* logits, std::size_t sequences, std::size_t stride, std::size_t count, const kernels::Sampling* samplings, TokenId* history, std::size_t capacity,
                    CudaStep* steps) {
     const std::size_t words = (count + 31) / 32 * 4, in_shared = words + count * 4;
     const bool fits = in_shared + sizeof(kernels::SamplingSpace) + 1024 <= device.shared_limit();
     const CudaLaunch what{.name = "sample", .grid = dim3(static_cast<unsigned>(sequences)), .block = dim3(kernels::sampling_threads), .shared_bytes = fits ? in_shared : words,
-                          .read = sequences * count * 4, .written = sequences * (fits ? 0 : count * 4)};
-    device.launch(what, fits ? kernels::sample<true> : kernels::sample<false>, logits, static_cast<unsigned>(stride), static_cast<unsigned>(count), sampling, history,
+                          .read = sequences * (count * 4 + sizeof(kernels::Sampling)), .written = sequences * (fits ? 0 : count * 4)};
+    device.launch(what, fits ? kernels::sample<true> : kernels::sample<false>, logits, static_cast<unsigned>(stride), static_cast<unsigned>(count), samplings, history,
                   static_cast<unsigned>(capacity), steps);
 }
 

@@ -1,7 +1,7 @@
-// The generation loop: prompt in one step, then one token at a time, until a stop. Knows neither tokenizer nor model, only a callable
-// `std::span<float> step(std::span<const TokenId>)` that takes the next tokens of the one sequence and gives the logits
-// [vocab_size] after the last of them (the loop writes into them). Follows transformers' generate() for one sequence.
-// Leaves out batches and beams.
+// The generation loop: prompt in one step, then one token at a time, until a stop. Knows neither tokenizer nor model: Continuation is one
+// sequence on its way, which is fed logits; generate_tokens drives one with a callable `std::span<float> step(std::span<const TokenId>)`
+// that takes the next tokens and gives the logits [vocab_size] after the last of them (the loop writes into them); pipeline/decode_tokens.hpp
+// drives several at once. Follows transformers' generate() for one sequence. Leaves out beams.
 #pragma once
 #include <algorithm>
 #include <chrono>
@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "morsel/core/dtype.hpp"
@@ -43,87 +44,109 @@ struct IgnoreLogits {
     void operator()(std::size_t, std::span<const float>) const {}
 };
 
-// Prompt and new tokens of one run, and how many new ones there may be.
-struct GenerationStart {
-    std::vector<TokenId> history = {};  // the prompt; bos_token_id where that is empty
-    std::size_t limit = 0;              // new tokens
-};
-
-// Throws Error where the prompt is empty and there is no bos_token_id, or is longer than the context.
-inline GenerationStart start_generation(std::span<const TokenId> prompt, const GenerationSettings& settings) {
-    GenerationStart start{{prompt.begin(), prompt.end()}, settings.max_new_tokens};
-    if (start.history.empty() && settings.bos_token_id) start.history.push_back(*settings.bos_token_id);
-    if (start.history.empty()) throw Error("empty prompt", {.key = "prompt", .expected = "one token at least, or a bos_token_id"});
-    if (settings.context_limit > 0) {
-        const std::size_t tokens = start.history.size();
-        if (tokens > settings.context_limit)
-            throw Error("prompt longer than the context", {.key = "prompt", .expected = "at most " + std::to_string(settings.context_limit) + " tokens", .found = std::to_string(tokens)});
-        start.limit = std::min(start.limit, settings.context_limit - tokens);
+// A sequence while it is generated: the tokens so far, the choice of the next, and whether to stop.
+class Continuation {
+  public:
+    // An empty prompt stands for bos_token_id. `settings` must live as long. Throws Error where the prompt is empty and there is no
+    // bos_token_id, or is longer than the context.
+    Continuation(std::span<const TokenId> prompt, const GenerationSettings& settings) : settings_(&settings), history_(prompt.begin(), prompt.end()), limit_(settings.max_new_tokens) {
+        if (history_.empty() && settings.bos_token_id) history_.push_back(*settings.bos_token_id);
+        if (history_.empty()) throw Error("empty prompt", {.key = "prompt", .expected = "one token at least, or a bos_token_id"});
+        if (settings.context_limit > 0) {
+            const std::size_t tokens = history_.size();
+            if (tokens > settings.context_limit)
+                throw Error("prompt longer than the context", {.key = "prompt", .expected = "at most " + std::to_string(settings.context_limit) + " tokens", .found = std::to_string(tokens)});
+            limit_ = std::min(limit_, settings.context_limit - tokens);
+        }
+        result_.timings.prompt_tokens = history_.size();
+        done_ = limit_ == 0;
     }
-    return start;
-}
 
-// Takes a new token into the result and shows it to on_token; the reason to stop, where there is one.
-template <class OnToken>
-std::optional<StopReason> accept_token(GenerationResult& result, TokenId chosen, const GenerationSettings& settings, OnToken& on_token) {
-    result.ids.push_back(chosen);
-    if (std::find(settings.eos_token_ids.begin(), settings.eos_token_ids.end(), chosen) != settings.eos_token_ids.end()) return StopReason::eos;
-    if constexpr (std::is_same_v<std::invoke_result_t<OnToken&, TokenId>, bool>) {
-        if (!on_token(chosen)) return StopReason::cancelled;
-        return std::nullopt;
-    } else {
-        return on_token(chosen);
-    }
-}
+    // Prompt and new tokens; the model has seen all but the last when it is to choose the next.
+    const std::vector<TokenId>& history() const noexcept { return history_; }
+    const GenerationSettings& settings() const noexcept { return *settings_; }
+    bool done() const noexcept { return done_; }
+    // Timings count from here on; without this call from the constructor.
+    void start_clock() { start_ = Clock::now(); }
+    // New tokens so far, and how many there may still be.
+    std::size_t produced() const noexcept { return result_.ids.size(); }
+    std::size_t left() const noexcept { return limit_ - result_.ids.size(); }
 
-// Runs until a stop. `on_token(id)` sees every new token but the end token, and either returns false to cancel, or it returns
-// std::optional<StopReason>: a reason to stop, or nothing to go on. `on_logits(step, logits)` sees the model's logits before they
-// are processed. An empty prompt stands for bos_token_id.
-// Throws Error before any step where the prompt is empty and there is no bos_token_id, or is longer than the context; and later
-// where logits hold NaN or +inf, or no token is possible. What `step` and the observers throw passes through.
-template <class Step, class OnToken = IgnoreToken, class OnLogits = IgnoreLogits>
-GenerationResult generate_tokens(Step&& step, std::span<const TokenId> prompt, const GenerationSettings& settings, OnToken&& on_token = {}, OnLogits&& on_logits = {}) {
-    using Clock = std::chrono::steady_clock;
-    const auto seconds = [](Clock::time_point from, Clock::time_point to) { return std::chrono::duration<double>(to - from).count(); };
-    const auto start = Clock::now();
-
-    auto [history, limit] = start_generation(prompt, settings);
-    GenerationResult result;
-    result.timings.prompt_tokens = history.size();
-    LogitsWorkspace workspace;
-    auto first_token = start;
-    std::size_t fed = 0;  // tokens of the history that the model has seen
-    while (result.ids.size() < limit) {
-        const std::size_t index = result.ids.size();
-        std::span<float> logits = step(std::span<const TokenId>(history).subspan(fed));
-        if (fed == 0) result.timings.prefill_seconds = seconds(start, Clock::now());
-        fed = history.size();
+    // The next token by the model's logits [vocab_size], which are changed; `on_logits(step, logits)` sees them before. Throws Error where
+    // they hold NaN or +inf, or no token is possible.
+    template <class OnLogits = IgnoreLogits>
+    TokenId choose(std::span<float> logits, LogitsWorkspace& workspace, OnLogits&& on_logits = {}) {
+        const GenerationSettings& settings = *settings_;
+        const std::size_t index = result_.ids.size();
+        if (index == 0) result_.timings.prefill_seconds = seconds_since(start_);
         on_logits(index, std::span<const float>(logits));
-
         if (settings.sampled_vocab > 0 && settings.sampled_vocab < logits.size()) logits = logits.first(settings.sampled_vocab);
         check_logits(logits, index);
-        apply_penalties(logits, history, settings.processing, workspace);
+        apply_penalties(logits, history_, settings.processing, workspace);
         if (index < settings.min_new_tokens)
             for (const TokenId id : settings.eos_token_ids)
                 if (id < logits.size()) logits[id] = minus_infinity;
         if (settings.processing.do_sample) apply_warpers(logits, settings.processing, workspace);
         check_logits(logits, index);  // a processor may have ruled out everything
-        const TokenId chosen = settings.processing.do_sample
-                                   ? sample_token(logits, settings.seed, {.step = index, .sequence = settings.sequence})
-                                   : argmax(logits);
-        if (index == 0) {
-            first_token = Clock::now();
-            result.timings.first_token_seconds = seconds(start, first_token);
-        }
-        history.push_back(chosen);
-        if (const std::optional<StopReason> stop = accept_token(result, chosen, settings, on_token)) {
-            result.stop_reason = *stop;
-            break;
+        return settings.processing.do_sample ? sample_token(logits, settings.seed, {.step = index, .sequence = settings.sequence}) : argmax(logits);
+    }
+
+    // Takes a new token and shows it to on_token, which is as generate_tokens has it.
+    template <class OnToken>
+    void take(TokenId chosen, OnToken&& on_token) {
+        if (result_.ids.empty()) first_token_ = Clock::now();
+        history_.push_back(chosen);
+        result_.ids.push_back(chosen);
+        if (const std::optional<StopReason> stop = reason_to_stop(chosen, on_token)) result_.stop_reason = *stop, done_ = true;
+        else done_ = left() == 0;
+        if (done_) result_.timings.decode_seconds = seconds_since(first_token_);
+    }
+
+    // What came of it, once.
+    GenerationResult finish() {
+        result_.timings.new_tokens = result_.ids.size();
+        if (!result_.ids.empty()) result_.timings.first_token_seconds = std::chrono::duration<double>(first_token_ - start_).count();
+        return std::move(result_);
+    }
+
+  private:
+    using Clock = std::chrono::steady_clock;
+    static double seconds_since(Clock::time_point from) { return std::chrono::duration<double>(Clock::now() - from).count(); }
+
+    template <class OnToken>
+    std::optional<StopReason> reason_to_stop(TokenId chosen, OnToken& on_token) const {
+        const std::vector<TokenId>& ends = settings_->eos_token_ids;
+        if (std::find(ends.begin(), ends.end(), chosen) != ends.end()) return StopReason::eos;
+        if constexpr (std::is_same_v<std::invoke_result_t<OnToken&, TokenId>, bool>) {
+            if (!on_token(chosen)) return StopReason::cancelled;
+            return std::nullopt;
+        } else {
+            return on_token(chosen);
         }
     }
-    result.timings.new_tokens = result.ids.size();
-    if (!result.ids.empty()) result.timings.decode_seconds = seconds(first_token, Clock::now());
-    return result;
+
+    const GenerationSettings* settings_;
+    std::vector<TokenId> history_;
+    std::size_t limit_;
+    bool done_ = false;
+    GenerationResult result_ = {};
+    Clock::time_point start_ = Clock::now(), first_token_ = start_;
+};
+
+// Runs until a stop. `on_token(id)` sees every new token but the end token, and either returns false to cancel, or it returns
+// std::optional<StopReason>: a reason to stop, or nothing to go on. `on_logits(step, logits)` sees the model's logits before they
+// are processed. Throws Error as Continuation does; what `step` and the observers throw passes through.
+template <class Step, class OnToken = IgnoreToken, class OnLogits = IgnoreLogits>
+GenerationResult generate_tokens(Step&& step, std::span<const TokenId> prompt, const GenerationSettings& settings, OnToken&& on_token = {}, OnLogits&& on_logits = {}) {
+    Continuation sequence(prompt, settings);
+    LogitsWorkspace workspace;
+    std::size_t fed = 0;  // tokens of the history that the model has seen
+    while (!sequence.done()) {
+        std::span<float> logits = step(std::span<const TokenId>(sequence.history()).subspan(fed));
+        fed = sequence.history().size();
+        sequence.take(sequence.choose(logits, workspace, on_logits), on_token);
+    }
+    return sequence.finish();
 }
 
 }  // namespace morsel

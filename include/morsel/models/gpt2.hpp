@@ -215,6 +215,18 @@ const float* forward(D& device, const Gpt2<D>& model, Gpt2State<D>& state, std::
     return hidden;
 }
 
+// One new token of each of several sequences, none twice, through the model together: final hidden states [input_ids.size(), hidden_size].
+// Otherwise as forward.
+template <class D>
+const float* forward_each(D& device, const Gpt2<D>& model, Gpt2State<D>& state, std::span<const std::size_t> sequences, std::span<const TokenId> input_ids) {
+    const std::vector<Segment> segments = detail::one_row_each(state.tokens, sequences, input_ids, model.config.vocab_size, model.config.max_position_embeddings);
+    std::vector<TokenId> positions;
+    for (const Segment& s : segments) positions.push_back(static_cast<TokenId>(s.past));
+    const float* hidden = detail::run_gpt2(device, model, state.work, state.cache, true, input_ids, positions, segments, NoObserver{});
+    for (std::size_t i = 0; i < sequences.size(); ++i) state.tokens[sequences[i]].push_back(input_ids[i]);
+    return hidden;
+}
+
 // Logits [rows, vocab_size] of final hidden states [rows, hidden_size], both on the device.
 template <class D>
 void logits(D& device, const Gpt2<D>& model, const float* hidden_states, std::size_t rows, float* out) {

@@ -253,6 +253,30 @@ const float* forward(D& device, const Llama<D>& model, LlamaState<D>& state, std
     }
 }
 
+// How many of these sequences, from the first on, forward_each can take together: those whose next token needs the same rotary factors. One
+// for which longrope is about to switch them goes alone.
+template <class D>
+std::size_t rows_together(const Llama<D>& model, const LlamaState<D>& state, std::span<const std::size_t> sequences) {
+    const auto past = [&](std::size_t i) { return state.tokens.at(sequences[i]).size(); };
+    const auto factors = [&](std::size_t length) { return model.config.rope.is_long(length); };
+    const auto switches = [&](std::size_t i) { return factors(past(i)) != factors(past(i) + 1); };
+    std::size_t count = 1;
+    while (count < sequences.size() && !switches(0) && !switches(count) && factors(past(count)) == factors(past(0))) ++count;
+    return count;
+}
+
+// One new token of each of several sequences, through the model together: final hidden states [input_ids.size(), hidden_size]. No more of
+// them than rows_together says, none twice. Otherwise as forward.
+template <class D>
+const float* forward_each(D& device, const Llama<D>& model, LlamaState<D>& state, std::span<const std::size_t> sequences, std::span<const TokenId> input_ids) {
+    if (sequences.size() == 1) return forward(device, model, state, sequences[0], input_ids);
+    const LlamaConfig& c = model.config;
+    const std::vector<Segment> segments = detail::one_row_each(state.tokens, sequences, input_ids, c.vocab_size, c.max_position_embeddings);
+    detail::run_blocks(device, model, state, input_ids, segments, c.rope.is_long(segments[0].past + 1) ? state.long_rope : state.rope, NoObserver{});
+    for (std::size_t i = 0; i < sequences.size(); ++i) state.tokens[sequences[i]].push_back(input_ids[i]);
+    return state.normed.data();
+}
+
 // Logits [rows, vocab_size] of final hidden states [rows, hidden_size], both on the device.
 template <class D>
 void logits(D& device, const Llama<D>& model, const float* hidden_states, std::size_t rows, float* out) {

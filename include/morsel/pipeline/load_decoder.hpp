@@ -54,6 +54,9 @@ template <class D>
 struct DecoderState {
     std::variant<LlamaState<D>, Gpt2State<D>> state;
 
+    std::size_t sequences() const {
+        return std::visit([](const auto& s) { return s.tokens.size(); }, state);
+    }
     // All tokens of a sequence that are in the cache. Shortening it forgets the last of them.
     std::vector<TokenId>& tokens(std::size_t sequence) {
         return std::visit([&](auto& s) -> std::vector<TokenId>& { return s.tokens.at(sequence); }, state);
@@ -72,6 +75,20 @@ const float* forward(D& device, const DecoderModel<D>& decoder, DecoderState<D>&
     if (const auto* gpt2 = std::get_if<Gpt2<D>>(&decoder.model))
         return forward(device, *gpt2, std::get<Gpt2State<D>>(state.state), sequence, input_ids, observe);
     return forward(device, std::get<Llama<D>>(decoder.model), std::get<LlamaState<D>>(state.state), sequence, input_ids, observe);
+}
+
+// How many of these sequences, from the first on, forward_each can take together.
+template <class D>
+std::size_t rows_together(const DecoderModel<D>& decoder, const DecoderState<D>& state, std::span<const std::size_t> sequences) {
+    const auto* llama = std::get_if<Llama<D>>(&decoder.model);
+    return llama == nullptr ? sequences.size() : rows_together(*llama, std::get<LlamaState<D>>(state.state), sequences);
+}
+
+// As the model's own: final hidden states [input_ids.size(), hidden_size] of one new token of each of several sequences.
+template <class D>
+const float* forward_each(D& device, const DecoderModel<D>& decoder, DecoderState<D>& state, std::span<const std::size_t> sequences, std::span<const TokenId> input_ids) {
+    if (const auto* gpt2 = std::get_if<Gpt2<D>>(&decoder.model)) return forward_each(device, *gpt2, std::get<Gpt2State<D>>(state.state), sequences, input_ids);
+    return forward_each(device, std::get<Llama<D>>(decoder.model), std::get<LlamaState<D>>(state.state), sequences, input_ids);
 }
 
 // Logits [rows, vocab_size] of final hidden states [rows, hidden_size], both on the device.

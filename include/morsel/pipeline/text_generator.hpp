@@ -3,7 +3,6 @@
 #pragma once
 #include <algorithm>
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -16,23 +15,12 @@
 #include "morsel/core/progress.hpp"
 #include "morsel/generation/generate.hpp"
 #include "morsel/pipeline/decode_tokens.hpp"
+#include "morsel/pipeline/generated_text.hpp"
 #include "morsel/pipeline/load_decoder.hpp"
 #include "morsel/tokenizer/from_pretrained.hpp"
-#include "morsel/tokenizer/stream_decoder.hpp"
 #include "morsel/tokenizer/tokenizer.hpp"
 
 namespace morsel {
-
-// Receives new text as it becomes final, whole UTF-8 characters only, each piece zero-terminated; false stops the generation.
-using TextCallback = std::function<bool(std::string_view)>;
-
-struct GeneratedText {
-    std::vector<TokenId> prompt_ids = {};
-    std::vector<TokenId> ids = {};  // new tokens; an end token is the last of them
-    std::string text = {};          // of the new tokens, without special tokens and without a stop string
-    StopReason stop_reason = StopReason::length;
-    GenerationTimings timings = {};
-};
 
 template <class D>
 struct TextGeneratorOptions {
@@ -67,6 +55,19 @@ class TextGenerator {
     GeneratedText generate_from_ids(std::vector<TokenId> prompt_ids, const GenerationConfig& config = {}, const TextCallback& on_text = {}) {
         reset(state_);
         return run(std::move(prompt_ids), config, on_text);
+    }
+
+    // Continues several prompts, each with its own options: at most `at_once` go through the model together, a new one as soon as one stops, so
+    // that its weights are read once for all of them. Each text is what `generate` gives for it alone. Up to 4 at once that is so to the last bit of
+    // the logits on every device; beyond, other kernels multiply, except on Cpu with MatrixPrecision::f32. Throws Error, before any work, on what
+    // `generate` throws for any of them.
+    std::vector<GeneratedText> generate(std::span<const GenerationRequest> requests, std::size_t at_once = 4) {
+        std::vector<detail::TextInProgress> texts;
+        texts.reserve(requests.size());
+        for (const GenerationRequest& request : requests)
+            texts.push_back(text_in_progress(request.prompt_ids.empty() ? tokenizer_->encode_ids(request.prompt) : request.prompt_ids, request.config, request.on_text));
+        DecoderState<D> state = make_decoder_state(*device_, *model_, std::clamp<std::size_t>(at_once, 1, std::max<std::size_t>(requests.size(), 1)));
+        return run(state, texts);
     }
 
     // Answers a conversation: renders the model's chat template with the assistant's turn opened, and generates. Tokens that the
@@ -116,37 +117,27 @@ class TextGenerator {
         if (!defaults_.bos_token_id) defaults_.bos_token_id = tokenizer_->bos_id();
     }
 
-    GeneratedText run(std::vector<TokenId> prompt_ids, const GenerationConfig& config, const TextCallback& on_text) {
+    detail::TextInProgress text_in_progress(std::vector<TokenId> prompt_ids, const GenerationConfig& config, const TextCallback& on_text) const {
         GenerationSettings settings = resolve(merged(config, defaults_), prompt_ids.size(), model_->vocab_size());
         settings.context_limit = model_->max_tokens();
         settings.sampled_vocab = static_cast<std::size_t>(tokenizer_->id_bound());
+        return detail::TextInProgress(*tokenizer_, std::move(prompt_ids), std::move(settings), on_text);
+    }
 
-        GeneratedText result;
-        StreamDecoder stream(*tokenizer_, /*skip_special_tokens=*/true);
-        StopStringMatcher stop_strings(settings.stop_strings);
-        const auto emit = [&](const std::string& text) {
-            result.text += text;
-            return text.empty() || !on_text || on_text(text);
-        };
-        const auto on_token = [&](TokenId id) -> std::optional<StopReason> {
-            const bool go_on = emit(stop_strings.push(stream.push(id)));
-            if (stop_strings.stopped()) return StopReason::stop_string;
-            if (!go_on) return StopReason::cancelled;
-            return std::nullopt;
-        };
-        GenerationResult generated = decode_tokens(*device_, *model_, state_, work_, prompt_ids, settings, on_token);
-        if (!stop_strings.stopped()) {
-            std::string rest = stop_strings.push(stream.flush());
-            if (stop_strings.stopped()) generated.stop_reason = StopReason::stop_string;
-            rest += stop_strings.finish();
-            if (generated.stop_reason != StopReason::cancelled) emit(rest);
-            else result.text += rest;
-        }
-        result.prompt_ids = std::move(prompt_ids);
-        result.ids = std::move(generated.ids);
-        result.stop_reason = generated.stop_reason;
-        result.timings = generated.timings;
-        return result;
+    GeneratedText run(std::vector<TokenId> prompt_ids, const GenerationConfig& config, const TextCallback& on_text) {
+        detail::TextInProgress text = text_in_progress(std::move(prompt_ids), config, on_text);
+        return std::move(run(state_, std::span(&text, 1)).front());
+    }
+
+    std::vector<GeneratedText> run(DecoderState<D>& state, std::span<detail::TextInProgress> texts) {
+        std::vector<GeneratedText> results(texts.size());
+        std::vector<DecodedSequence> sequences;
+        for (std::size_t i = 0; i < texts.size(); ++i)
+            sequences.push_back({.continuation = Continuation(texts[i].prompt_ids(), texts[i].settings()),
+                                 .on_token = [&text = texts[i]](TokenId id) { return text.push(id); },
+                                 .on_done = [&text = texts[i], &result = results[i]](GenerationResult generated) { result = text.finish(std::move(generated)); }});
+        decode_tokens(*device_, *model_, state, work_, std::span(sequences));
+        return results;
     }
 
     std::unique_ptr<D> device_;

@@ -25,11 +25,6 @@ inline bool has_wide_masks() noexcept {
 
 namespace detail {
 
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // g++ 12 holds its own _mm512_undefined_epi32 for uninitialised
-#endif
-
 // first ≤ byte < first + count.
 [[gnu::target("avx512f,avx512bw"), gnu::always_inline]] inline std::uint64_t range_mask(__m512i v, char first, int count) noexcept {
     return _mm512_cmplt_epu8_mask(_mm512_sub_epi8(v, _mm512_set1_epi8(first)), _mm512_set1_epi8(static_cast<char>(count)));
@@ -66,7 +61,7 @@ template <MaskRules rules> [[gnu::target("avx512f,avx512bw"), gnu::noinline]] bo
     return high == 0 || add_all_characters<rules>(text, words, m);
 }
 
-// positions; up to 15 numbers more are written.
+// positions; up to 15 numbers more are written. (Masks of ones because g++ 12 warns of its own forms without a mask.)
 [[gnu::target("avx512f,avx512bw,avx512vbmi2,bmi,bmi2,popcnt"), gnu::noinline]] inline std::size_t positions_wide(const std::uint64_t* bits, std::size_t words, std::uint32_t* out) noexcept {
     alignas(64) static constexpr auto all = [] {
         std::array<std::uint8_t, 64> numbers{};
@@ -82,18 +77,14 @@ template <MaskRules rules> [[gnu::target("avx512f,avx512bw"), gnu::noinline]] bo
         const __m512i base = _mm512_set1_epi32(static_cast<int>(64 * w));
         const auto count = static_cast<std::size_t>(std::popcount(set));
         for (std::size_t i = 0;;) {
-            _mm512_storeu_si512(out + i, _mm512_add_epi32(base, _mm512_cvtepu8_epi32(_mm512_castsi512_si128(found))));
+            _mm512_storeu_si512(out + i, _mm512_add_epi32(base, _mm512_maskz_cvtepu8_epi32(0xffff, _mm512_maskz_extracti32x4_epi32(0xff, found, 0))));
             if ((i += 16) >= count) break;
-            found = _mm512_shuffle_i32x4(found, found, 0b111001);  // the next 16
+            found = _mm512_maskz_shuffle_i32x4(0xffff, found, found, 0b111001);  // the next 16
         }
         out += count;
     }
     return static_cast<std::size_t>(out - begin);
 }
-
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic pop
-#endif
 
 }  // namespace detail
 
