@@ -70,7 +70,7 @@ TEST_CASE("a long word takes about linear time") {
     const auto start = std::chrono::steady_clock::now();
     const Ids out = ids(bpe, std::string(1'000'000, 'a'));
     CHECK(out == Ids(125'000, 3));
-    CHECK(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() < 3);  // a quadratic merge takes hours
+    CHECK(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() < 30);  // half a second on an idle machine, more with sanitizers; a quadratic merge takes hours
 }
 
 TEST_CASE("characters that are no tokens") {

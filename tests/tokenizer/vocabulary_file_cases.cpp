@@ -47,7 +47,7 @@ TEST_CASE("vocab.txt") {
     CHECK_THROWS_AS(txt("\xEF\xBB\xBF" "a\n"), Error);
     const auto start = std::chrono::steady_clock::now();
     CHECK(txt(std::string(5'000'000, 'x') + "\na\n").id("a") == Id(1));
-    CHECK(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() < 1);
+    CHECK(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() < 10);  // milliseconds; a quadratic reader takes hours
 }
 
 TEST_CASE("merges.txt") {
