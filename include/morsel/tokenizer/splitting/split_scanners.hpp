@@ -261,80 +261,65 @@ inline std::size_t deepseek_cjk(std::string_view text, std::size_t i) noexcept {
 }
 
 // [!-/:-~ without letters][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
-inline bool is_deepseek_match(std::string_view text, std::size_t i) noexcept {
-    const Next first = at(text, i);
-    return !(first.kind & (other | number)) || (at(text, i + first.size).kind & (letter | mark));
-}
-inline std::size_t deepseek_text(std::string_view text, std::size_t i) noexcept {
-    const Next first = at(text, i);
-    const std::size_t next = i + first.size;
-    const auto is_ascii_letter = [&](std::size_t k) { return k < text.size() && ((text[k] | 32) >= 'a' && (text[k] | 32) <= 'z'); };
-    if (first.kind == symbol && first.size == 1 && is_ascii_letter(next)) {
-        std::size_t end = next;
-        while (is_ascii_letter(end)) ++end;
-        return end;
-    }
-    if (first.kind & (letter | mark)) return run<letter | mark>(text, next);
-    const Next second = at(text, next);
-    if (first.kind != newline && first.kind != symbol && (second.kind & (letter | mark))) return run<letter | mark>(text, next);
-    if (first.kind & symbol) return newlines(text, run<symbol>(text, next));
-    if (text[i] == ' ' && (second.kind & symbol)) return newlines(text, run<symbol>(text, next));
-    if (first.kind & space) return lines_or_white_space<false>(text, i);
-    std::size_t end = next;
-    while (end < text.size() && !is_deepseek_match(text, end)) end += at(text, end).size;
-    return end;
-}
-
-// All three at once. The first two divide the text into groups of numbers, runs of those ideographs and kana, and what is between; within
-// each the third one sees nothing of the others. zone_at: a character of this zone; nothing at its end.
+// `Part` says what of the text there is to see: at(text, i), nothing beyond its end, and run<mask>(text, i).
 namespace detail {
 
-template <bool cjk> inline Next zone_at(std::string_view text, std::size_t i) noexcept {
-    const Next next = at(text, i);
-    return (next.kind & number) || (next.size > 1 ? is_deepseek_cjk_at(text, i) != cjk : cjk) ? Next{} : next;
-}
-template <bool cjk, Kind mask> inline std::size_t zone_run(std::string_view text, std::size_t i) noexcept {
-    for (;;) {
-        while (!cjk && i < text.size() && (detail::kind_of_byte[static_cast<unsigned char>(text[i])] & mask)) ++i;
-        const Next next = zone_at<cjk>(text, i);
-        if (!(next.kind & mask)) return i;
-        i += next.size;
+struct WholeText {
+    static Next at(std::string_view text, std::size_t i) noexcept { return scan::at(text, i); }
+    template <Kind mask> static std::size_t run(std::string_view text, std::size_t i) noexcept { return scan::run<mask>(text, i); }
+};
+
+// A stretch between numbers, of those ideographs and kana alone or of none.
+template <bool cjk> struct Zone {
+    static Next at(std::string_view text, std::size_t i) noexcept {
+        const Next next = scan::at(text, i);
+        return (next.kind & number) || (next.size > 1 ? is_deepseek_cjk_at(text, i) != cjk : cjk) ? Next{} : next;
     }
+    template <Kind mask> static std::size_t run(std::string_view text, std::size_t i) noexcept {
+        for (;;) {
+            while (!cjk && i < text.size() && (kind_of_byte[static_cast<unsigned char>(text[i])] & mask)) ++i;
+            const Next next = at(text, i);
+            if (!(next.kind & mask)) return i;
+            i += next.size;
+        }
+    }
+};
+
+template <class Part> inline bool is_deepseek_match(std::string_view text, std::size_t i) noexcept {
+    const Next first = Part::at(text, i);
+    return !(first.kind & (other | number)) || (Part::at(text, i + first.size).kind & (letter | mark));
 }
-template <bool cjk> inline bool is_match_in_zone(std::string_view text, std::size_t i) noexcept {
-    const Next first = zone_at<cjk>(text, i);
-    return !(first.kind & other) || (zone_at<cjk>(text, i + first.size).kind & (letter | mark));
-}
-template <bool cjk> inline std::size_t deepseek_zone(std::string_view text, std::size_t i) noexcept {
-    const Next first = at(text, i);
+template <class Part> inline std::size_t deepseek_piece(std::string_view text, std::size_t i) noexcept {
+    const Next first = scan::at(text, i);
     const std::size_t next = i + first.size;
     const auto is_ascii_letter = [&](std::size_t k) { return k < text.size() && ((text[k] | 32) >= 'a' && (text[k] | 32) <= 'z'); };
-    const auto symbols = [&](std::size_t from) {
-        const std::size_t end = zone_run<cjk, symbol>(text, from);
-        return cjk ? end : newlines(text, end);
-    };
+    const auto symbols = [&](std::size_t from) { return Part::template run<newline>(text, Part::template run<symbol>(text, from)); };
     if (first.kind == symbol && first.size == 1 && is_ascii_letter(next)) {
         std::size_t end = next;
         while (is_ascii_letter(end)) ++end;
         return end;
     }
-    if (first.kind & (letter | mark)) return zone_run<cjk, letter | mark>(text, next);
+    if (first.kind & (letter | mark)) return Part::template run<letter | mark>(text, next);
     if (first.kind & symbol) return symbols(next);
-    const Next second = zone_at<cjk>(text, next);
-    if (first.kind != newline && (second.kind & (letter | mark))) return zone_run<cjk, letter | mark>(text, next);
+    const Next second = Part::at(text, next);
+    if (first.kind != newline && (second.kind & (letter | mark))) return Part::template run<letter | mark>(text, next);
     if (text[i] == ' ' && (second.kind & symbol)) return symbols(next);
-    if (first.kind & space)
-        return lines_or_white_space<false>(text, i, [&](std::size_t end) { return zone_at<cjk>(text, end).size == 0; });
+    if (first.kind & space) return lines_or_white_space<false>(text, i, [&](std::size_t end) { return Part::at(text, end).size == 0; });
     std::size_t end = next;
-    while (zone_at<cjk>(text, end).size > 0 && !is_match_in_zone<cjk>(text, end)) end += at(text, end).size;
+    while (Part::at(text, end).size > 0 && !is_deepseek_match<Part>(text, end)) end += scan::at(text, end).size;
     return end;
 }
 
 }  // namespace detail
 
+inline bool is_deepseek_match(std::string_view text, std::size_t i) noexcept { return detail::is_deepseek_match<detail::WholeText>(text, i); }
+inline std::size_t deepseek_text(std::string_view text, std::size_t i) noexcept { return detail::deepseek_piece<detail::WholeText>(text, i); }
+
+// All three at once: the first two divide the text into groups of numbers, runs of those ideographs and kana, and what is between; within
+// each the third one sees nothing of the others.
 inline std::size_t deepseek(std::string_view text, std::size_t i) noexcept {
     if (is_number_at(text, i)) return number_groups(text, i);
-    return is_deepseek_cjk_at(text, i) ? detail::deepseek_zone<true>(text, i) : detail::deepseek_zone<false>(text, i);
+    return is_deepseek_cjk_at(text, i) ? detail::deepseek_piece<detail::Zone<true>>(text, i) : detail::deepseek_piece<detail::Zone<false>>(text, i);
 }
 
 // CLIP: 's|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+; white space is no match.
