@@ -29,6 +29,17 @@ std::string piece(const std::string& text, float score = 0, unsigned type = 1) {
 std::string trainer(const std::string& more = "") { return bytes(2, number(3, 2) + more); }
 std::string normalizer(bool prefix, bool extra, const std::string& charsmap = "") { return bytes(3, bytes(2, charsmap) + number(3, prefix) + number(4, extra)); }
 
+// Pieces of the first `count` bytes.
+std::string byte_pieces(int count) {
+    std::string pieces;
+    for (int b = 0; b < count; ++b) {
+        char name[8];
+        std::snprintf(name, sizeof name, "<0x%02X>", b);
+        pieces += piece(name, 0, 6);
+    }
+    return pieces;
+}
+
 const std::string start = piece("<unk>", 0, 2) + piece("<s>", 0, 3) + piece("</s>", 0, 3);
 std::string plain(const std::string& pieces) { return start + pieces + trainer() + normalizer(false, false); }
 std::string with_map(const std::string& blob) { return start + piece("a") + trainer() + normalizer(false, false, blob); }
@@ -45,12 +56,7 @@ using Ids = std::vector<TokenId>;
 }  // namespace
 
 TEST_CASE("models that must be refused") {
-    std::string all_bytes;
-    for (int b = 0; b < 255; ++b) {
-        char name[8];
-        std::snprintf(name, sizeof name, "<0x%02X>", b);
-        all_bytes += piece(name, 0, 6);
-    }
+    const std::string all_bytes = byte_pieces(255);
     const std::string good = plain(piece("a", -1) + piece("b", -2));
     std::string groups;
     for (int i = 0; i < 200'000; ++i) groups += static_cast<char>(15 << 3 | 3);
@@ -133,12 +139,7 @@ TEST_CASE("a character map that lies within its bounds cannot do harm") {
 }
 
 TEST_CASE("the fast way takes the leftmost of pairs that make one piece, as the plain one") {
-    std::string all_bytes;
-    for (int b = 0; b < 256; ++b) {
-        char name[8];
-        std::snprintf(name, sizeof name, "<0x%02X>", b);
-        all_bytes += piece(name, 0, 6);
-    }
+    const std::string all_bytes = byte_pieces(256);
     std::mt19937 random(6);
     const std::vector<std::string> characters{"a", "b", "\u2581", "\u4e2d"};
     for (int round = 0; round < 300; ++round) {
