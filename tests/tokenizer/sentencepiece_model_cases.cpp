@@ -33,9 +33,8 @@ std::string normalizer(bool prefix, bool extra, const std::string& charsmap = ""
 std::string byte_pieces(int count) {
     std::string pieces;
     for (int b = 0; b < count; ++b) {
-        char name[8];
-        std::snprintf(name, sizeof name, "<0x%02X>", b);
-        pieces += piece(name, 0, 6);
+        const char* digits = "0123456789ABCDEF";
+        pieces += piece(std::string("<0x") + digits[b >> 4 & 15] + digits[b & 15] + ">", 0, 6);
     }
     return pieces;
 }
