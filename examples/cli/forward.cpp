@@ -116,17 +116,15 @@ void forward_encoder(D& device, const Encoder<D>& encoder, const Inputs& in, Out
         scatter(device, values, width, places, outputs.add("hidden_states." + std::to_string(layer), {in.batch, in.length, width}));
     });
     scatter(device, hidden, width, places, outputs.add("last_hidden_state", {in.batch, in.length, width}));
-    if (const auto* bert = std::get_if<Bert<D>>(&encoder.model)) {
-        if (bert->has_pooler) {
-            typename D::Buffer pooled = allocate(device, batch.sequences() * width);
-            pooler_output(device, *bert, batch, hidden, pooled.data());
-            scatter(device, pooled.data(), width, sequences, outputs.add("pooler_output", {in.batch, width}));
-        }
-        if (bert->has_mlm_head) {
-            typename D::Buffer all_logits = allocate(device, batch.rows() * encoder.vocab_size());
-            mlm_logits(device, *bert, hidden, batch.rows(), all_logits.data());
-            scatter(device, all_logits.data(), encoder.vocab_size(), places, outputs.add("logits", {in.batch, in.length, encoder.vocab_size()}));
-        }
+    if (const auto* bert = std::get_if<Bert<D>>(&encoder.model); bert != nullptr && bert->has_pooler) {
+        typename D::Buffer pooled = allocate(device, batch.sequences() * width);
+        pooler_output(device, *bert, batch, hidden, pooled.data());
+        scatter(device, pooled.data(), width, sequences, outputs.add("pooler_output", {in.batch, width}));
+    }
+    if (encoder.has_mlm_head()) {
+        typename D::Buffer all_logits = allocate(device, batch.rows() * encoder.vocab_size());
+        mlm_logits(device, encoder, hidden, batch.rows(), all_logits.data());
+        scatter(device, all_logits.data(), encoder.vocab_size(), places, outputs.add("logits", {in.batch, in.length, encoder.vocab_size()}));
     }
 }
 

@@ -96,14 +96,20 @@ TEST_CASE("an encoder's missing, misshapen, doubled and unusable weights are nam
     CHECK(contains(load_with("bert-old-names", without("cls.predictions.bias")), "cls.predictions.decoder.bias"));
     CHECK(contains(load_with("deberta", without("q_bias")), "attention.self.q_bias"));
     CHECK(contains(load_with("deberta-v2-conv", without("conv.conv.bias")), "encoder.conv.conv.bias"));
+    CHECK(contains(load_with("deberta-mlm", without("cls.predictions.decoder.weight")), "1 tensor is missing: cls.predictions.decoder.weight"));
+    CHECK(contains(load_with("deberta-v2-later-mlm", without("lm_head.LayerNorm.bias")), "1 tensor is missing: cls.predictions.transform.LayerNorm.bias"));
     CHECK(contains(load_with("gpt2", without("wpe")), "wpe.weight"));
     // the name that the file has, with the shapes
     CHECK(contains(load_with("bert-old-names", reshaped("bert.embeddings.LayerNorm.gamma")), "bert.embeddings.LayerNorm.gamma: wrong shape (expected [24], found [1, 24])"));
     CHECK(contains(load_with("deberta", reshaped("deberta.encoder.rel_embeddings.weight")), "rel_embeddings.weight: wrong shape (expected [24, 24], found [1, 576])"));
     CHECK(contains(load_with("deberta-v2-conv", reshaped("encoder.conv.conv.weight")), "expected [24, 24, 3], found [1, 1728]"));
+    CHECK(contains(load_with("deberta-mlm", reshaped("cls.predictions.transform.dense.weight")), "expected [16, 24], found [1, 384]"));
+    CHECK(contains(load_with("deberta-v2-later-mlm", reshaped("lm_predictions.lm_head.bias")), "lm_predictions.lm_head.bias: wrong shape (expected [40], found [1, 40])"));
     CHECK(contains(load_with("gpt2", reshaped("h.0.mlp.c_fc.weight")), "expected [24, 36], found [1, 864]"));
     const std::string doubled = load_with("bert", [](std::vector<NamedTensor>& tensors) { tensors.push_back({"bert.pooler.dense.bias", tensors.front().view}); });
     CHECK((contains(doubled, "two tensors for one weight") && contains(doubled, "bert.pooler.dense.bias")));
+    const std::string two_heads = load_with("deberta-v2-later-mlm", [](std::vector<NamedTensor>& tensors) { tensors.push_back({"cls.predictions.bias", tensors.front().view}); });
+    CHECK((contains(two_heads, "two tensors for one weight") && contains(two_heads, "lm_predictions.lm_head.bias")));
     CHECK(contains(load_with("bert", [](std::vector<NamedTensor>& tensors) {
         for (NamedTensor& t : tensors)
             if (t.name == "pooler.dense.weight") t.view.dtype = DType::i32;

@@ -19,7 +19,7 @@
 #include "morsel/pipeline/text_embedder.hpp"
 #include "morsel/pipeline/span_vectors.hpp"
 #include "support/catch.hpp"
-#include "support/load_tokenizer.hpp"
+#include "support/embedders.hpp"
 #include "support/reference_data.hpp"
 #include "support/tensors.hpp"
 
@@ -27,41 +27,6 @@ using namespace morsel;
 using namespace morsel_test;
 
 namespace {
-
-using Embedder = TextEmbedder<Cpu>;
-using Contextual = ContextualEmbedder<Cpu>;
-
-template <class Of>
-Of open(const std::filesystem::path& directory, typename Of::Options options = {}) {
-    if (options.device.threads == 0) options.device.threads = 1;
-    return Of::from_pretrained(directory, std::make_shared<const Tokenizer>(load_tokenizer(model_directory(directory))), options);
-}
-
-std::filesystem::path data(const char* name) { return test_data() / "sentence" / name; }
-
-std::vector<std::string> texts() {
-    std::vector<std::string> all;
-    for (const Json& text : parse_json_file(data("texts.json"))) all.push_back(text.get<std::string>());
-    return all;
-}
-
-// The directory's expected vectors.
-std::vector<float> expected(const char* directory, const char* name) { return elements<float>(SafetensorsFile(data(directory) / "expected.safetensors").at(name)); }
-
-// A copy of a directory that may be changed.
-struct Copy {
-    TemporaryDirectory directory;
-    explicit Copy(const char* name) { std::filesystem::copy(data(name), directory.path(), std::filesystem::copy_options::recursive | std::filesystem::copy_options::overwrite_existing); }
-    void write(const char* file, std::string_view text) const { directory.write(file, text); }
-    std::string verdict() const {
-        try {
-            open<Embedder>(directory.path());
-            return "";
-        } catch (const Error& error) {
-            return error.what();
-        }
-    }
-};
 
 bool has(const std::string& text, const std::string& part) {
     INFO(text);
@@ -215,23 +180,26 @@ TEST_CASE("words have the mean of their tokens") {
 }
 
 TEST_CASE("masks are filled as the reference fills them") {
-    FillMask<Cpu> fill(open<Contextual>(data("encoder")));
-    CHECK(fill.mask_token() == "[MASK]");
-    for (const Json& one : parse_json_file(data("encoder") / "expected.json").at("filled")) {
-        const std::string text = one.at("text").get<std::string>();
-        const auto masks = fill.fill(text, 4);
-        REQUIRE(masks.size() == one.at("masks").size());
-        for (std::size_t m = 0; m < masks.size(); ++m) {
-            CHECK(text.substr(masks[m].span.begin, masks[m].span.end - masks[m].span.begin) == "[MASK]");
-            REQUIRE(masks[m].guesses.size() == 4);
-            for (std::size_t i = 0; i < 4; ++i) {
-                const Json& guess = one.at("masks")[m][i];
-                CHECK(masks[m].guesses[i].id == guess.at("id").get<TokenId>());
-                CHECK(masks[m].guesses[i].token == guess.at("token").get<std::string>());
-                CHECK(std::abs(masks[m].guesses[i].probability - guess.at("probability").get<double>()) < 2e-6);
+    for (const char* name : {"encoder", "deberta"}) {
+        FillMask<Cpu> fill(open<Contextual>(data(name)));
+        CHECK(fill.mask_token() == "[MASK]");
+        for (const Json& one : parse_json_file(data(name) / "expected.json").at("filled")) {
+            const std::string text = one.at("text").get<std::string>();
+            const auto masks = fill.fill(text, 4);
+            REQUIRE(masks.size() == one.at("masks").size());
+            for (std::size_t m = 0; m < masks.size(); ++m) {
+                CHECK(text.substr(masks[m].span.begin, masks[m].span.end - masks[m].span.begin) == "[MASK]");
+                REQUIRE(masks[m].guesses.size() == 4);
+                for (std::size_t i = 0; i < 4; ++i) {
+                    const Json& guess = one.at("masks")[m][i];
+                    CHECK(masks[m].guesses[i].id == guess.at("id").get<TokenId>());
+                    CHECK(masks[m].guesses[i].token == guess.at("token").get<std::string>());
+                    CHECK(std::abs(masks[m].guesses[i].probability - guess.at("probability").get<double>()) < 2e-6);
+                }
             }
         }
     }
+    FillMask<Cpu> fill(open<Contextual>(data("encoder")));
     CHECK_THROWS_WITH(fill.fill("no mask"), Catch::Contains("no mask"));
     CHECK(fill.fill("[MASK]", 1'000'000)[0].guesses.size() == fill.tokenizer().id_bound());
     CHECK_THROWS_WITH(FillMask<Cpu>(open<Contextual>(data("dense"))), Catch::Contains("head"));

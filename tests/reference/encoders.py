@@ -1,4 +1,4 @@
-"""python encoders.py OUT  ->  OUT/<name>/{config.json, model.safetensors, cases.safetensors} and OUT/relative_rows.json
+"""python encoders.py OUT [NAME ...]  ->  OUT/<name>/{config.json, model.safetensors, cases.safetensors} and OUT/relative_rows.json; with names only these encoders
 
 Tiny encoders with random weights and what transformers gives for them (float32, eager attention), for the tests that run without the
 reference data: every architecture and switch once, and attention masks with holes. cases.safetensors holds, for each case,
@@ -41,6 +41,8 @@ def cases(config, seed, types):
 
 
 def publish(root, name, cls, config, seed, types=False, rename=lambda state: state):
+    if sys.argv[2:] and name not in sys.argv[2:]:
+        return
     d = os.path.join(root, name)
     shutil.rmtree(d, ignore_errors=True)
     os.makedirs(d)
@@ -90,8 +92,16 @@ def main(root):
     publish(root, "deberta-absolute", T.DebertaModel, T.DebertaConfig(**dict(DEBERTA, relative_attention=False, position_biased_input=True, max_position_embeddings=40)), 7)
     publish(root, "deberta-v2-conv", T.DebertaV2Model, T.DebertaV2Config(**V2, conv_kernel_size=3, conv_act="gelu"), 8)
     publish(root, "deberta-v2-p2c", T.DebertaV2Model, T.DebertaV2Config(**dict(V2, pos_att_type=["p2c"], share_att_key=False, norm_rel_ebd="none", position_buckets=-1)), 9)
+    # masked-language heads: with a decoder of its own behind a narrower transform, tied to the word embeddings, and the later one
+    one = dict(num_hidden_layers=1, vocab_size=40)
+    publish(root, "deberta-mlm", T.DebertaForMaskedLM, T.DebertaConfig(**dict(DEBERTA, **one, embedding_size=16, hidden_act="silu", tie_word_embeddings=False)), 11)
+    publish(root, "deberta-v2-mlm", T.DebertaV2ForMaskedLM, T.DebertaV2Config(**dict(V2, **one)), 12, rename=untied(lambda k: "decoder" not in k))
+    publish(root, "deberta-v2-later-mlm", T.DebertaV2ForMaskedLM, T.DebertaV2Config(**dict(V2, **one, legacy=False, tie_word_embeddings=False)), 13,
+            rename=lambda state: state | {"mask_predictions.dense.bias": torch.ones(24)})
     publish(root, "gpt2", T.GPT2Model, T.GPT2Config(vocab_size=48, n_embd=24, n_layer=2, n_head=3, n_positions=40, n_inner=36, scale_attn_by_inverse_layer_idx=True,
                                                     bos_token_id=1, eos_token_id=1), 10)
+    if sys.argv[2:]:
+        return
     # the rows of the relative embeddings that distances take, by the reference's own functions
     from transformers.models.deberta_v2.modeling_deberta_v2 import make_log_bucket_position
     rows = {}

@@ -23,6 +23,7 @@
 #include "morsel/models/bert_config.hpp"
 #include "morsel/models/encoder_batch.hpp"
 #include "morsel/models/encoder_block.hpp"
+#include "morsel/models/mlm_head.hpp"
 #include "morsel/models/observer.hpp"
 #include "morsel/models/weights.hpp"
 #include "morsel/ops/device.hpp"
@@ -41,10 +42,7 @@ struct Bert {
     bool has_pooler = false;
     Dense<D> pooler;                           // [hidden_size, hidden_size]
     bool has_mlm_head = false;
-    Dense<D> mlm_transform;                    // [hidden_size, hidden_size]
-    LayerNorm<D> mlm_norm;                     // [hidden_size]
-    typename D::Matrix mlm_decoder;            // [vocab_size, hidden_size]; unused where tied to the word embeddings
-    typename D::Buffer mlm_bias;               // [vocab_size]
+    MlmHead<D> mlm_head;
     std::vector<std::string> unused_tensors;   // what the file holds beyond the model
 };
 
@@ -57,7 +55,7 @@ Bert<D> load_bert(D& device, const BertConfig& config, const TensorSource& sourc
     Bert<D> model;
     model.config = c;
     model.has_pooler = weights.has("pooler.dense.weight");
-    model.has_mlm_head = weights.has("cls.predictions.transform.dense.weight");
+    model.has_mlm_head = detail::has_mlm_head(weights);
 
     std::vector<std::string> names = {"embeddings.word_embeddings.weight", "embeddings.position_embeddings.weight", "embeddings.LayerNorm.weight", "embeddings.LayerNorm.bias"};
     if (c.type_vocab_size > 0) names.push_back("embeddings.token_type_embeddings.weight");
@@ -68,13 +66,8 @@ Bert<D> load_bert(D& device, const BertConfig& config, const TensorSource& sourc
         for (const std::string& name : detail::block_tensor_names()) names.push_back(at + name);
     }
     if (model.has_pooler) names.push_back("pooler.dense.bias");
-    const std::string bias = weights.has("cls.predictions.bias") ? "cls.predictions.bias" : "cls.predictions.decoder.bias";
-    if (model.has_mlm_head) {
-        names.insert(names.end(), {"cls.predictions.transform.dense.bias", "cls.predictions.transform.LayerNorm.weight", "cls.predictions.transform.LayerNorm.bias", bias});
-        if (!c.tie_word_embeddings) names.push_back("cls.predictions.decoder.weight");
-        else weights.ignore("cls.predictions.decoder.weight");
-        weights.ignore("cls.predictions.decoder.bias");
-    }
+    if (model.has_mlm_head)
+        for (std::string& name : detail::mlm_head_tensor_names(weights, c.tie_word_embeddings)) names.push_back(std::move(name));
     weights.require(names);
 
     detail::WeightLoader<D> load(device, weights, progress);
@@ -92,12 +85,7 @@ Bert<D> load_bert(D& device, const BertConfig& config, const TensorSource& sourc
         detail::load_block(load, at, c.block(), model.layers[i]);
     }
     if (model.has_pooler) model.pooler = load.dense("pooler.dense", width, width);
-    if (model.has_mlm_head) {
-        model.mlm_transform = load.dense("cls.predictions.transform.dense", width, width);
-        model.mlm_norm = load.layer_norm("cls.predictions.transform.LayerNorm", width);
-        if (!c.tie_word_embeddings) model.mlm_decoder = load.matrix("cls.predictions.decoder.weight", c.vocab_size, width);
-        model.mlm_bias = load.vector(bias, c.vocab_size);
-    }
+    if (model.has_mlm_head) model.mlm_head = detail::load_mlm_head(load, weights, c.mlm_head(), c.tie_word_embeddings);
     model.unused_tensors = weights.unused();
     return model;
 }
@@ -148,20 +136,6 @@ void pooler_output(D& device, const Bert<D>& model, const EncoderBatch& batch, c
     typename D::Buffer tokens = allocate(device, batch.sequences() * model.config.hidden_size);
     gather_rows(device, hidden, model.config.hidden_size, std::span<const std::int64_t>(first), tokens.data());
     linear(device, tokens.data(), batch.sequences(), model.pooler.weight, {.bias = model.pooler.bias.data(), .activation = Activation::tanh}, out);
-}
-
-// Logits of the masked-language head for `rows` rows of hidden states: out [rows, vocab_size], both on the device.
-template <class D>
-void mlm_logits(D& device, const Bert<D>& model, const float* hidden, std::size_t rows, float* out) {
-    const BertConfig& c = model.config;
-    if (!model.has_mlm_head) throw Error("the model has no masked-language head", {.key = "cls.predictions.transform.dense.weight"});
-    typename D::Buffer transformed = allocate(device, rows * c.hidden_size);
-    float* t = transformed.data();
-    // RoBERTa's head has gelu whatever hidden_act says.
-    const Activation activation = c.positions_skip_padding ? Activation::gelu : c.hidden_act;
-    linear(device, hidden, rows, model.mlm_transform.weight, {.bias = model.mlm_transform.bias.data(), .activation = activation}, t);
-    layer_norm(device, t, model.mlm_norm.weight.data(), model.mlm_norm.bias.data(), c.layer_norm_eps, rows, c.hidden_size, t);
-    linear(device, t, rows, c.tie_word_embeddings ? model.word_embeddings : model.mlm_decoder, {.bias = model.mlm_bias.data()}, out);
 }
 
 }  // namespace morsel

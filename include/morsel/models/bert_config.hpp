@@ -12,6 +12,7 @@
 #include "morsel/formats/json.hpp"
 #include "morsel/models/config_values.hpp"
 #include "morsel/models/encoder_block.hpp"
+#include "morsel/models/mlm_head.hpp"
 
 namespace morsel {
 
@@ -30,6 +31,8 @@ struct BertConfig {
     // The longest sequence, in tokens.
     std::size_t max_tokens() const { return max_position_embeddings - (positions_skip_padding ? pad_token_id + 1 : 0); }
     BlockShape block() const { return {hidden_size, intermediate_size, num_attention_heads, hidden_act, layer_norm_eps}; }
+    // RoBERTa's head has gelu whatever hidden_act says.
+    MlmHeadShape mlm_head() const { return {hidden_size, hidden_size, vocab_size, positions_skip_padding ? Activation::gelu : hidden_act, layer_norm_eps}; }
 };
 
 // Reads config.json. Throws Error naming the key.

@@ -1,7 +1,7 @@
 // DeBERTa (He et al. 2020, arXiv:2006.03654) and DeBERTa-v2 and v3 (He et al. 2021, arXiv:2111.09543): BERT's blocks with attention
 // that sees content and distance apart. Follows modeling_deberta.py and modeling_deberta_v2.py of Hugging Face transformers in f32.
-// The projected relative embeddings do not depend on the input, so they are computed once, at load. Left out: the
-// masked-language heads. It is used as Bert is (models/bert.hpp): load_deberta, add_sequence, forward.
+// The projected relative embeddings do not depend on the input, so they are computed once, at load. It is used as Bert is
+// (models/bert.hpp): load_deberta, add_sequence, forward, mlm_logits.
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -17,6 +17,7 @@
 #include "morsel/models/deberta_config.hpp"
 #include "morsel/models/encoder_batch.hpp"
 #include "morsel/models/encoder_block.hpp"
+#include "morsel/models/mlm_head.hpp"
 #include "morsel/models/observer.hpp"
 #include "morsel/models/weights.hpp"
 #include "morsel/ops/device.hpp"
@@ -43,6 +44,8 @@ struct Deberta {
     std::vector<DebertaLayer<D>> layers;
     Dense<D> conv;                             // [hidden_size, conv_kernel_size · hidden_size], or none
     LayerNorm<D> conv_norm;                    // [hidden_size]
+    bool has_mlm_head = false;
+    MlmHead<D> mlm_head;
     std::vector<std::string> unused_tensors;   // what the file holds beyond the model
 };
 
@@ -105,7 +108,12 @@ Deberta<D> load_deberta(D& device, const DebertaConfig& config, const TensorSour
     const DebertaConfig& c = config;
     const std::size_t width = c.hidden_size, table = c.embedding_size;
     WeightReader weights(source, deberta_tensor_name);
-    weights.require(detail::deberta_tensor_names(c));
+    const bool has_mlm_head = detail::has_mlm_head(weights);
+    const bool tied = c.tie_word_embeddings || source.find(std::string(deberta_later_head) + "dense.weight") != nullptr;
+    std::vector<std::string> names = detail::deberta_tensor_names(c);
+    if (has_mlm_head)
+        for (std::string& name : detail::mlm_head_tensor_names(weights, tied)) names.push_back(std::move(name));
+    weights.require(names);
     if (!c.position_biased_input) weights.ignore("embeddings.position_embeddings.weight");
     detail::WeightLoader<D> load(device, weights, progress);
     Deberta<D> model;
@@ -163,6 +171,8 @@ Deberta<D> load_deberta(D& device, const DebertaConfig& config, const TensorSour
         }
         detail::load_block(load, at, c.block(), layer.block);
     }
+    model.has_mlm_head = has_mlm_head;
+    if (has_mlm_head) model.mlm_head = detail::load_mlm_head(load, weights, c.mlm_head(), tied);
     model.unused_tensors = weights.unused();
     return model;
 }

@@ -14,6 +14,7 @@
 #include "morsel/formats/json.hpp"
 #include "morsel/models/config_values.hpp"
 #include "morsel/models/encoder_block.hpp"
+#include "morsel/models/mlm_head.hpp"
 
 namespace morsel {
 
@@ -35,12 +36,14 @@ struct DebertaConfig {
     bool norm_rel_ebd = false;                // v2: LayerNorm over the relative embeddings
     std::size_t conv_kernel_size = 0;         // v2: a convolution beside the first block; 0: none
     Activation conv_act = Activation::tanh;
+    bool tie_word_embeddings = true;          // the masked-language head multiplies by the word embeddings
 
     // Half the rows of the relative embeddings.
     std::size_t span() const { return position_buckets > 0 ? position_buckets : max_relative_positions; }
     // The longest sequence, in tokens; without absolute positions nothing but work limits it.
     std::size_t max_tokens() const { return position_biased_input ? max_position_embeddings : std::size_t{1} << 20; }
     BlockShape block() const { return {hidden_size, intermediate_size, num_attention_heads, hidden_act, layer_norm_eps}; }
+    MlmHeadShape mlm_head() const { return {hidden_size, embedding_size, vocab_size, hidden_act, layer_norm_eps}; }
     // Scores are divided by sqrt(head_dim · (1 + number of terms)).
     float scale() const { return 1.0f / std::sqrt(static_cast<float>(hidden_size / num_attention_heads * (1u + c2p + p2c))); }
 };
@@ -88,6 +91,7 @@ inline DebertaConfig deberta_config(const JsonObject& json) {
     c.hidden_act = activation_of(json, "hidden_act", "gelu");
     c.layer_norm_eps = epsilon_of(json, "layer_norm_eps", 1e-7f);
     c.position_biased_input = json.get_or<bool>("position_biased_input", true);
+    c.tie_word_embeddings = json.get_or<bool>("tie_word_embeddings", true);
     c.relative_attention = json.get_or<bool>("relative_attention", false);
     read_position_terms(json, c);
     if (json.get_or<bool>("talking_head", false)) throw json.error("talking_head", "not supported", "false", "true");
@@ -129,12 +133,18 @@ inline std::vector<std::uint32_t> relative_rows(const DebertaConfig& c, std::siz
     return rows;
 }
 
-// The model's name for a stored one: without "deberta.", LayerNorm.weight and .bias for .gamma and .beta; "" for position numbers.
+// Where a checkpoint's masked-language head is the later one, which is always tied to the word embeddings, its names begin so.
+inline constexpr std::string_view deberta_later_head = "lm_predictions.lm_head.";
+
+// The model's name for a stored one: without "deberta.", LayerNorm.weight and .bias for .gamma and .beta, BERT's names for the later
+// head; "" for position numbers.
 inline std::string deberta_tensor_name(std::string_view stored) {
     constexpr std::string_view prefix = "deberta.";
     if (stored.starts_with(prefix)) stored.remove_prefix(prefix.size());
     if (stored == "embeddings.position_ids") return {};
-    return detail::modern_norm_name(std::string(stored));
+    std::string name(stored);
+    if (stored.starts_with(deberta_later_head)) name.replace(0, deberta_later_head.size(), stored.ends_with(".bias") && stored.size() == deberta_later_head.size() + 4 ? "cls.predictions." : "cls.predictions.transform.");
+    return detail::modern_norm_name(std::move(name));
 }
 
 }  // namespace morsel

@@ -10,7 +10,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "morsel/core/error.hpp"
@@ -39,7 +38,7 @@ class FillMask {
 
     explicit FillMask(ContextualEmbedder<D> embedder) : embedder_(std::move(embedder)) {
         if (!embedder_.tokenizer().mask_id()) throw Error("the tokenizer has no mask token", {.key = "mask_token"});
-        if (!has_head(embedder_.model())) throw Error("the model has no masked-language head");
+        if (!embedder_.model().has_mlm_head()) throw Error("the model has no masked-language head");
     }
 
     // The best `top_k` tokens for every mask. Throws Error where the text has no mask, or a mask lies behind where it is cut.
@@ -58,9 +57,7 @@ class FillMask {
         for (std::size_t m = 0; m < rows.size(); ++m) std::copy_n(tokens.values.data() + rows[m] * width, width, hidden.data() + m * width);
         typename D::Buffer in = allocate(device, hidden.size()), out = allocate(device, scores.size());
         upload(device, hidden, in.data());
-        std::visit([&](const auto& model) {
-            if constexpr (requires { mlm_logits(device, model, in.data(), rows.size(), out.data()); }) mlm_logits(device, model, in.data(), rows.size(), out.data());
-        }, embedder_.model().model);
+        mlm_logits(device, embedder_.model(), in.data(), rows.size(), out.data());
         download(device, out.data(), scores);
         for (std::size_t m = 0; m < masks.size(); ++m) masks[m].guesses = best(std::span(scores).subspan(m * vocab, vocab), top_k);
         return masks;
@@ -71,13 +68,6 @@ class FillMask {
     const Tokenizer& tokenizer() const noexcept { return embedder_.tokenizer(); }
 
   private:
-    static bool has_head(const Encoder<D>& encoder) {
-        return std::visit([](const auto& model) {
-            if constexpr (requires { model.has_mlm_head; }) return model.has_mlm_head;
-            else return false;
-        }, encoder.model);
-    }
-
     std::vector<MaskGuess> best(std::span<const float> logits, std::size_t count) const {
         // Ids that are no token, padding of the vocabulary, stay in the sum, as in the reference, but are no guesses.
         const float largest = *std::max_element(logits.begin(), logits.end());

@@ -1,5 +1,5 @@
 // An encoder from a Hugging Face directory, whichever model it is: configuration and weights. Here the file formats and the models
-// meet. The functions below give every encoder one face; what only some have (pooler, masked-language head) is asked of `model`.
+// meet. The functions below give every encoder one face; what only BERT has (the pooler) is asked of `model`.
 #pragma once
 #include <cstddef>
 #include <filesystem>
@@ -36,6 +36,13 @@ struct Encoder {
     // The longest sequence, in tokens.
     std::size_t max_tokens() const {
         return std::visit([](const auto& m) { return m.config.max_tokens(); }, model);
+    }
+    // Whether mlm_logits works: the file had a masked-language head.
+    bool has_mlm_head() const {
+        return std::visit([](const auto& m) {
+            if constexpr (requires { m.has_mlm_head; }) return m.has_mlm_head;
+            else return false;
+        }, model);
     }
 };
 
@@ -84,6 +91,15 @@ void add_sequence(EncoderBatch& batch, const Encoder<D>& encoder, std::span<cons
 template <class D, class Observe = NoObserver>
 const float* forward(D& device, const Encoder<D>& encoder, EncoderWork<D>& work, const EncoderBatch& batch, Observe&& observe = {}) {
     return std::visit([&](const auto& m) { return forward(device, m, work, batch, observe); }, encoder.model);
+}
+
+// As the model's own: logits of the masked-language head, out [rows, vocab_size]. Throws Error where there is no head.
+template <class D>
+void mlm_logits(D& device, const Encoder<D>& encoder, const float* hidden, std::size_t rows, float* out) {
+    std::visit([&](const auto& m) {
+        if constexpr (requires { m.has_mlm_head; }) mlm_logits(device, m, hidden, rows, out);
+        else throw Error("the model has no masked-language head");
+    }, encoder.model);
 }
 
 }  // namespace morsel
