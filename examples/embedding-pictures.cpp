@@ -1,5 +1,5 @@
-// Pictures of embeddings: how alike the lines of a text are, and, of models of the BERT family, which tokens the last layer looks at in the
-// first line. Writes similarity.svg and attention.svg.
+// Pictures of embeddings: how alike the lines of a text are, where they lie in the plane in which they differ most, and, of models of the
+// BERT family, which tokens the last layer looks at in the first line. Writes similarity.svg, plane.svg and attention.svg.
 //   morsel-example-embedding-pictures MODEL DIRECTORY < LINES
 #include <cstdio>
 #include <exception>
@@ -23,6 +23,8 @@ int main(int argc, char** argv) try {
     for (std::size_t i = 0; i < lines.size(); ++i)
         for (std::size_t j = 0; j < lines.size(); ++j) similarity.push_back(morsel::cosine(vectors[i], vectors[j]));
     morsel::replace_file(directory / "similarity.svg", morsel::svg_heat_map(similarity, lines, lines, {.title = "cosine of sentence embeddings", .write_values = lines.size() <= 16}));
+
+    morsel::replace_file(directory / "plane.svg", morsel::svg_principal_plane(vectors.values, vectors.dimensions, lines, {.title = "sentence embeddings, principal components"}));
 
     auto tokens = morsel::ContextualEmbedder<morsel::Cpu>::from_pretrained(argv[1]);
     const morsel::AttentionMap map = morsel::attention_map(tokens, lines.front(), tokens.num_layers() - 1);

@@ -5,8 +5,7 @@
 #include <morsel/core/file_replacement.hpp>
 #include <morsel/models/word_vectors_io.hpp>
 #include <morsel/training/word2vec.hpp>
-#include <morsel/visual/principal_components.hpp>
-#include <morsel/visual/svg_scatter.hpp>
+#include <morsel/visual/svg_principal_plane.hpp>
 #include <string>
 #include <vector>
 
@@ -20,12 +19,8 @@ std::string picture(const WordVectors& vectors) {
     std::vector<float> units;
     for (std::size_t i = 0; i < words; ++i)
         for (const float value : vectors.vector(i)) units.push_back(static_cast<float>(value * vectors.inverse_norm(i)));
-    const PrincipalComponents plane = principal_components(units, dimension);
-    std::vector<ScatterPoint> points;
-    for (std::size_t i = 0; i < words; ++i) points.push_back({plane.coordinates[2 * i], plane.coordinates[2 * i + 1], vectors.words()[i]});
-    const auto percent = [&](int i) { return detail::decimal(100 * plane.explained[static_cast<std::size_t>(i)], 1) + " % of the variance"; };
-    const std::string x = percent(0), y = percent(1), title = "The " + std::to_string(words) + " most frequent words";
-    return svg_scatter(points, {.title = title, .x_label = x, .y_label = y, .width = 1000, .height = 750});
+    const std::string title = "The " + std::to_string(words) + " most frequent words";
+    return svg_principal_plane(units, dimension, std::span(vectors.words()).first(words), {.title = title, .width = 1000, .height = 750});
 }
 
 }  // namespace

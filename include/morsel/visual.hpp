@@ -6,5 +6,6 @@
 #include "morsel/visual/svg_bar_chart.hpp"
 #include "morsel/visual/svg_heat_map.hpp"
 #include "morsel/visual/svg_line_chart.hpp"
+#include "morsel/visual/svg_principal_plane.hpp"
 #include "morsel/visual/svg_scatter.hpp"
 #include "morsel/visual/terminal_tokens.hpp"

@@ -1,4 +1,5 @@
-// Principal components find the directions that points were made along; the scatter plot puts points where they belong and labels as text.
+// Principal components find the directions that points were made along; the scatter plot puts points where they belong and labels as text;
+// the picture of a plane joins the two.
 #include <algorithm>
 #include <cmath>
 #include <random>
@@ -6,6 +7,7 @@
 #include <vector>
 
 #include "morsel/visual/principal_components.hpp"
+#include "morsel/visual/svg_principal_plane.hpp"
 #include "morsel/visual/svg_scatter.hpp"
 #include "support/catch.hpp"
 
@@ -79,4 +81,26 @@ TEST_CASE("a scatter plot has every finite point, and labels that do not cover e
         CHECK(drawn.find("nan") == drawn.npos);
         CHECK(drawn.find("inf") == drawn.npos);
     }
+}
+
+TEST_CASE("a principal plane shows every vector where its first two components are, and the share of each") {
+    // A cross in three dimensions: 9 to 1 between the first and the third, none along the second.
+    const std::vector<float> values{7, 5, -2, 1, 5, -2, 4, 5, -1, 4, 5, -3};
+    const std::vector<std::string> labels{"east", "west", "<north>", "south"};
+    const std::string svg = svg_principal_plane(values, 3, labels, {.title = "a cross"}, std::vector<std::size_t>{0, 0, 1, 1});
+    CHECK(count(svg, "<circle ") == 4);
+    CHECK(svg.find(">90.0 % of the variance</text>") != svg.npos);
+    CHECK(svg.find(">10.0 % of the variance</text>") != svg.npos);
+    CHECK(svg.find("a cross") != svg.npos);
+    CHECK(svg.find("cx=\"730.0\" cy=\"297.0\" r=\"3\" fill=\"#4a90c2\"><title>east<") != svg.npos);
+    CHECK(svg.find("cx=\"60.0\" cy=\"297.0\" r=\"3\" fill=\"#4a90c2\"><title>west<") != svg.npos);
+    CHECK(svg.find("cx=\"395.0\" cy=\"44.0\" r=\"3\" fill=\"#d1495b\"><title>&lt;north&gt;<") != svg.npos);
+    CHECK(svg.find("cx=\"395.0\" cy=\"550.0\" r=\"3\" fill=\"#d1495b\"><title>south<") != svg.npos);
+    const std::string named = svg_principal_plane(values, 3, labels, {.x_label = "along", .y_label = "across"});
+    CHECK(count(named, "of the variance") == 0);
+    CHECK(count(named, ">along<") == 1);
+    CHECK(svg_principal_plane({}, 3, {}).ends_with("</svg>\n"));
+    CHECK_THROWS_AS(svg_principal_plane(values, 3, std::span(labels).first(3)), Error);
+    CHECK_THROWS_AS(svg_principal_plane(values, 3, labels, {}, std::vector<std::size_t>{1}), Error);
+    CHECK_THROWS_AS(svg_principal_plane(values, 5, labels), Error);
 }
