@@ -18,6 +18,7 @@
 
 #include "morsel/core/error.hpp"
 #include "morsel/core/progress.hpp"
+#include "morsel/pipeline/batch_runner.hpp"
 #include "morsel/pipeline/embeddings.hpp"
 #include "morsel/pipeline/load_encoder.hpp"
 #include "morsel/pipeline/token_batches.hpp"
@@ -37,7 +38,7 @@ struct ContextualOptions {
     std::optional<std::size_t> layer = {};  // hidden states of the embeddings (0) or behind layer i; nothing: the last
     bool add_special_tokens = true;
     ProgressCallback progress = {};         // texts done
-    std::size_t batch_tokens = 4096;        // run together at most
+    std::size_t batch_tokens = 0;        // run together at most; 0: 2048, on a GPU 4096
 };
 
 // One per calling thread; copies made by `share` have the weights in common.
@@ -67,30 +68,39 @@ class ContextualEmbedder {
         const std::size_t layer = options.layer.value_or(model_->num_layers()), width = model_->hidden_size();
         if (layer > model_->num_layers()) throw Error("there is no such layer", {.key = "layer", .expected = "at most " + std::to_string(model_->num_layers()), .found = std::to_string(layer)});
         std::vector<TokenVectors> all(texts.size());
-        std::vector<std::size_t> lengths;
-        for (std::size_t i = 0; i < texts.size(); ++i) {
+        std::vector<std::size_t> lengths(texts.size());
+        const auto tokenize = [&](std::size_t begin, std::size_t end, unsigned) {
             EncodeOptions encode;
             encode.add_special_tokens = options.add_special_tokens;
             encode.truncation = Truncation{.max_length = max_length_};
-            all[i].encoding = tokenizer_->encode(texts[i], encode);
-            all[i].encoding.overflowing.clear();
-            all[i].dimensions = width;
-            all[i].values.resize(all[i].size() * width);
-            lengths.push_back(all[i].size());
-        }
+            for (std::size_t i = begin; i < end; ++i) {
+                all[i].encoding = tokenizer_->encode(texts[i], encode);
+                all[i].encoding.overflowing.clear();
+                all[i].dimensions = width;
+                all[i].values.resize(all[i].size() * width);
+                lengths[i] = all[i].size();
+            }
+        };
+        if constexpr (requires { device_->pool(); }) device_->pool().split(texts.size(), 8, tokenize);
+        else tokenize(0, texts.size(), 0);
         Progress progress = {.phase = "embeddings", .total = texts.size()};
-        for (const std::vector<std::size_t>& batch : plan_batches(lengths, std::max<std::size_t>(options.batch_tokens, 1))) {
+        const std::vector<std::vector<std::size_t>> batches = plan_batches(lengths, BatchRunner<D>::batch_tokens(options.batch_tokens));
+        const auto run = [&](D& device, EncoderWork<D>& work, std::size_t number) {
+            const std::vector<std::size_t>& batch = batches[number];
             EncoderBatch input;
             for (const std::size_t i : batch) add_sequence(input, *model_, std::span<const TokenId>(all[i].encoding.ids));
             const auto take = [&](std::size_t at, const float* hidden) {
                 if (at != layer) return;
-                for (std::size_t k = 0; k < batch.size(); ++k) download(*device_, hidden + input.segments[k].row_begin * width, all[batch[k]].values);
+                for (std::size_t k = 0; k < batch.size(); ++k) download(device, hidden + input.segments[k].row_begin * width, all[batch[k]].values);
             };
-            const float* last = forward(*device_, *model_, work_, input, take);
+            const float* last = forward(device, *model_, work, input, take);
             if (layer == model_->num_layers()) take(layer, last);
-            progress.done += batch.size();
+            return batch.size();
+        };
+        runner_.run(*device_, batches.size(), run, [&](std::size_t done) {
+            progress.done += done;
             if (options.progress && !options.progress(progress)) throw Error("cancelled");
-        }
+        });
         return all;
     }
 
@@ -112,7 +122,7 @@ class ContextualEmbedder {
     std::shared_ptr<const Encoder<D>> model_;
     std::shared_ptr<const Tokenizer> tokenizer_;
     std::size_t max_length_ = 0;
-    EncoderWork<D> work_;
+    BatchRunner<D> runner_;
 };
 
 }  // namespace morsel
