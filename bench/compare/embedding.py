@@ -8,21 +8,43 @@ deberta-base and random weights. Each measurement is its own process; rounds go 
 the table has each tool's best round. What is timed: the forward pass from token ids to the last hidden states, all tokens shown.
 onnxruntime and openvino get a graph of the former's fused operators (EmbedLayerNormalization, Attention, SkipLayerNormalization,
 BiasGelu), ctranslate2 what its converter makes. Before the times, every tool's hidden states are compared with torch's.
-"GFLOP/s" counts the products and the attention; the share is of what one thread reaches in fused multiply-adds of f32 alone, times the threads.
+morsel packs the sentences as its embedders do; the peers get those of drawn lengths sorted and padded in batches of --peer-batch, all others
+at once. "GFLOP/s" counts the products and the attention; the share is of what one
+thread reaches in fused multiply-adds of f32 alone, times the threads.
 """
 import argparse, json, os, pathlib, subprocess, sys, time
 
 HERE = pathlib.Path(__file__).resolve().parent
-SHAPES = {"MiniLM": ["32x128", "32x256", "1x12", "32x16-128"], "deberta-base": ["8x128", "2x512"]}
+SHAPES = {"MiniLM": ["32x128", "32x256", "1x12", "32x16-128", "256x4~128"], "deberta-base": ["8x128", "2x512"]}
 PEERS = {"MiniLM": ["torch", "onnxruntime", "openvino", "ctranslate2"], "deberta-base": ["torch"]}
+SEED = 6  # of drawn lengths
+
+
+def parts_of(shape):
+    """"32x128", "32x16-128" (lengths evenly spread), "256x4~128" (lengths drawn): sentences, shortest, longest, drawn."""
+    count, tokens = shape.split("x")
+    lengths = [int(x) for x in tokens.replace("~", "-").split("-")]
+    return int(count), lengths[0], lengths[-1], "~" in tokens
 
 
 def ids_of(shape):
     """The token ids of morsel-bench-embed, as rows."""
-    count, tokens = shape.split("x")
-    low, high = (map(int, tokens.split("-")) if "-" in tokens else (int(tokens), int(tokens)))
-    n = int(count)
-    return [[(i * 7919 + t * 104729) % 20000 for t in range(low + (high - low) * i // max(n - 1, 1))] for i in range(n)]
+    n, low, high, drawn = parts_of(shape)
+    rows, state = [], SEED
+    for i in range(n):
+        state = (state * 6364136223846793005 + 1442695040888963407) % 2**64
+        length = low + ((state >> 33) % (high - low + 1) if drawn else (high - low) * i // max(n - 1, 1))
+        rows.append([(i * 7919 + t * 104729) % 20000 for t in range(length)])
+    return rows
+
+
+def batches_of(shape, size):
+    """What a peer's users do, as sentence-transformers does it: sentences of mixed lengths sorted, longest first, and `size` of them padded together."""
+    rows = ids_of(shape)
+    if parts_of(shape)[3]:
+        rows.sort(key=len, reverse=True)
+        return [padded(rows[i:i + size]) for i in range(0, len(rows), size)]
+    return [padded(rows)]
 
 
 def padded(rows):
@@ -138,14 +160,14 @@ def make_models(work, tools):
                 print(f"{name} {tool}: hidden states differ from torch's by at most {numpy.abs(got - expected)[mask.astype(bool)].max():.1e}", file=sys.stderr)
 
 
-def worker(tool, path, threads, shape, repeat, clock):
+def worker(tool, path, threads, shape, repeat, clock, batch):
     now = time.process_time if clock == "cpu" else time.perf_counter
     run = globals()["load_" + tool](pathlib.Path(path), threads)
-    ids, mask = padded(ids_of(shape))
-    best = 1e30
+    batches, best = batches_of(shape, int(batch)), 1e30
     for i in range(repeat + 1):
         start = now()
-        run(ids, mask)
+        for ids, mask in batches:
+            run(ids, mask)
         if i:
             best = min(best, now() - start)
     print(json.dumps({"tool": tool, "ms": best * 1e3}))
@@ -181,12 +203,13 @@ def main():
     p.add_argument("--peak", type=float, default=0, help="GFLOP/s of f32 multiply-adds of one thread, for the share")
     p.add_argument("--work", type=pathlib.Path, default=pathlib.Path("build/compare"))
     p.add_argument("--make-models", action="store_true", help=argparse.SUPPRESS)
-    p.add_argument("--worker", nargs=6, help=argparse.SUPPRESS)
+    p.add_argument("--peer-batch", type=int, default=32, help="sentences that a peer pads together where their lengths are drawn; sentence-transformers' default")
+    p.add_argument("--worker", nargs=7, help=argparse.SUPPRESS)
     a = p.parse_args()
     tools = a.tools.split(",")
     if a.worker:
-        tool, path, threads, shape, repeat, clock = a.worker
-        return worker(tool, path, int(threads), shape, int(repeat), clock)
+        tool, path, threads, shape, repeat, clock, batch = a.worker
+        return worker(tool, path, int(threads), shape, int(repeat), clock, batch)
     if a.make_models:
         return make_models(a.work, tools)
     work = a.work.absolute()
@@ -198,11 +221,11 @@ def main():
                 for _ in range(a.rounds):
                     for tool in ["morsel"] + [t for t in PEERS[name] if t in tools]:
                         if tool == "morsel":
-                            count, tokens = shape.split("x")
-                            command = [a.morsel, "--model", work / ("random-" + name), "--threads", threads, "--batch", count, "--tokens", tokens.split("-")[-1],
-                                       "--short", tokens.split("-")[0], "--precision", a.precision, "--repeat", repeat, "--clock", a.clock]
+                            count, low, high, drawn = parts_of(shape)
+                            command = [a.morsel, "--model", work / ("random-" + name), "--threads", threads, "--batch", count, "--tokens", high, "--short", low,
+                                       "--precision", a.precision, "--repeat", repeat, "--clock", a.clock] + ["--draw", SEED] * drawn
                         else:
-                            command = [python, __file__, "--worker", tool, work / ("random-" + name), threads, shape, repeat, a.clock]
+                            command = [python, __file__, "--worker", tool, work / ("random-" + name), threads, shape, repeat, a.clock, a.peer_batch]
                         done = subprocess.run([str(x) for x in command], capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": str(threads)})
                         if done.returncode != 0:
                             sys.exit(f"{tool}: {done.stderr[-800:]}")
