@@ -263,6 +263,8 @@ TEST_CASE("all-MiniLM-L6-v2 gives the vectors of transformers") {
     CHECK(embedder.dimensions() == 384);
     CHECK(embedder.max_seq_length() == 256);
     CHECK(lowest(embedder) >= 0.99999f);
+    Embedder fast = open<Embedder>(path, {.device = {.precision = MatrixPrecision::bf16}});
+    CHECK(lowest(fast) >= 0.999f);
 
     // The same with every matrix stored as bf16, and products of bf16 where the machine has them.
     const TemporaryDirectory directory;
