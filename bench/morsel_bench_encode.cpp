@@ -1,4 +1,4 @@
-// morsel-bench-encode --tokenizer PATH --file F --threads N --repeat K [--mode docs|whole|offsets|encode|decode|small|load]: one JSON line
+// morsel-bench-encode --tokenizer PATH --file F --threads N --repeat K [--mode docs|each|whole|offsets|encode|decode|small|load]: one JSON line
 // with the rate of encoding (or decoding) a corpus. A document ends at the first LF at or after 3072 bytes from its start; `whole`
 // takes the file as one text. One cold pass, then at least K warm ones and half a second of them. ids_crc is the CRC-32 of all ids
 // as little-endian u32, without special tokens, doc_crcs that of each document: bench/compare compares them with other tools'.
@@ -30,7 +30,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 double since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-std::uint32_t crc32(std::uint32_t crc, const std::vector<TokenId>& ids) {
+std::uint32_t crc32(std::uint32_t crc, std::span<const TokenId> ids) {
     static const auto table = [] {
         std::array<std::uint32_t, 256> t{};
         for (std::uint32_t i = 0; i < 256; ++i) {
@@ -126,7 +126,9 @@ int main(int argc, char** argv) try {
             for (std::size_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < docs.size();) work(i);
         });
     };
+    IdBatch batch;
     const auto encode = [&] {
+        if (mode == "docs") return tokenizer.encode_ids_batch(docs, batch, plain, &pool);
         over_documents([&](std::size_t i) {
             if (mode == "offsets") ids[i] = tokenizer.encode_with_offsets(docs[i], plain).ids;
             else if (mode == "encode") ids[i] = tokenizer.encode(docs[i], plain).ids;
@@ -152,7 +154,8 @@ int main(int argc, char** argv) try {
     }
     std::uint32_t crc = 0;
     std::string doc_crcs;
-    for (const auto& one : ids) {
+    for (std::size_t i = 0; i < docs.size(); ++i) {
+        const std::span<const TokenId> one = mode == "docs" ? batch[i] : std::span<const TokenId>(ids[i]);
         n_ids += one.size();
         crc = crc32(crc, one);
         doc_crcs += (doc_crcs.empty() ? "" : ", ") + std::to_string(crc32(0, one));

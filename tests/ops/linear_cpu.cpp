@@ -192,6 +192,86 @@ TEST_CASE("values that are no numbers stay so, and tiny ones do no harm", "[ops]
     }
 }
 
+#if defined(__x86_64__)
+namespace {
+
+using FixedProduct = void (*)(const std::uint8_t*, std::size_t, const detail::FixedBlock*, float*);
+
+// One panel of `blocks` blocks whose codes are all `code`, scales 1 or as bytes 3, against activations in fixed point.
+template <DType Type>
+void fixed_point_holds(FixedProduct product, std::uint8_t code, const std::vector<float>& x) {
+    constexpr QuantPanel sizes = quant_panel(Type);
+    const std::size_t blocks = x.size() / 32;
+    std::vector<std::uint8_t> panel(panel_bytes(Type, x.size()), code);
+    const auto ones = [&](std::size_t at, std::size_t count) {
+        for (std::size_t i = 0; i < count; i += 2) panel[at + i] = 0, panel[at + i + 1] = 0x3c;
+    };
+    for (std::size_t b = 0; b < blocks; ++b) {
+        if (sizes.head != 0 && b % 8 == 0) ones(sizes.head_at(b), sizes.head);
+        const std::size_t scales = sizes.block_at(b) + sizes.codes;
+        if (sizes.head == 0) ones(scales, sizes.scales);
+        else std::fill_n(panel.begin() + static_cast<std::ptrdiff_t>(scales), sizes.scales, std::uint8_t{3});
+    }
+    std::vector<detail::FixedBlock> fixed(blocks);
+    detail::to_fixed(x.data(), blocks, fixed.data());
+    float found[16], expected[16];
+    product(panel.data(), blocks, fixed.data(), found);
+    detail::dot_fixed_plain<Type>(panel.data(), blocks, fixed.data(), expected);
+    double terms = 0;
+    for (const float value : x) terms += std::abs(value) * 3 * 256;
+    for (std::size_t r = 0; r < 16; ++r) REQUIRE(std::abs(found[r] - expected[r]) <= 1e-6 * terms);
+}
+
+}  // namespace
+
+TEST_CASE("products in fixed point hold the largest codes and digits", "[ops]") {
+    // 524287 is the largest number of the fixed point; -516160 has the digits -31, -64, -64, 516031 has 31, 63, 63.
+    std::vector<std::vector<float>> inputs;
+    for (const float number : {524287.0f, -524287.0f, -516160.0f, 516031.0f, -64.0f, 0.0f}) {
+        inputs.emplace_back(512, number / detail::fixed_limit);
+        for (std::size_t b = 0; b < 16; ++b) inputs.back()[b * 32 + b] = 1;
+    }
+    inputs.push_back(morsel_test::random_floats(512, 7));
+    for (const std::vector<float>& x : inputs) {
+        std::vector<detail::FixedBlock> fixed(16);
+        detail::to_fixed(x.data(), 16, fixed.data());
+        for (std::size_t i = 0; i < 512; ++i) {
+            const detail::FixedBlock& block = fixed[i / 32];
+            for (const auto& digit : block.digit) REQUIRE((digit[i % 32] >= -64 && digit[i % 32] <= 63));
+            const double value = block.digit[2][i % 32] * 16384 + block.digit[1][i % 32] * 128 + block.digit[0][i % 32];
+            REQUIRE(std::abs(value * block.scale - x[i]) <= 0.55 * block.scale);
+        }
+        for (const std::uint8_t code : {0x00, 0x0f, 0x77, 0x80, 0xf0, 0xff}) {
+            for (const DType type : all_types) {
+                with_panel_type(type, [&]<DType Type>() {
+                    if constexpr (quant_format(Type).bits > 0) {
+                        if (detected_isa() >= Isa::avx2) fixed_point_holds<Type>(detail::dot_fixed_avx2<Type, 1>, code, x);
+                        if (detected_isa() >= Isa::avx512_bf16) fixed_point_holds<Type>(detail::dot_fixed_vnni<Type, 1>, code, x);
+                    }
+                });
+            }
+        }
+    }
+}
+
+TEST_CASE("products in fixed point are the same bits with VNNI and without", "[ops]") {
+    if (detected_isa() < Isa::avx512_bf16) SUCCEED("this machine has no VNNI");
+    for (const DType type : all_types) {
+        if (quant_format(type).bits == 0) continue;
+        const Stored stored = morsel_test::random_matrix(type, 33, 512, 11);
+        const std::vector<float> x = morsel_test::random_floats(5 * 512, 12);
+        std::vector<std::vector<float>> results;
+        for (const Isa isa : {Isa::avx2, Isa::avx512_bf16}) {
+            Cpu device({.threads = 1, .isa = isa});
+            if (device.isa() != isa) continue;
+            const CpuMatrix weight = prepare_matrix(device, stored.view());
+            linear(device, x.data(), 5, weight, {}, results.emplace_back(5 * 33).data());
+        }
+        if (results.size() == 2) REQUIRE(results[0] == results[1]);
+    }
+}
+#endif
+
 TEST_CASE("the exponential of the activations keeps to the true one", "[ops]") {
     double worst = 0;
     for (double x = -86.9; x < 88; x += 1.7e-3) {

@@ -22,9 +22,16 @@ const std::vector<Pattern> patterns = {{"gpt2", split::gpt2}, {"smollm", split::
                                        {"qwen35", split::qwen35}, {"o200k", split::o200k}, {"tekken", split::tekken}, {"deepseek", split::deepseek}};
 
 // Every form of the masks that this machine has.
+std::vector<fast::MaskForm> forms() {
+    std::vector<fast::MaskForm> all{fast::MaskForm::plain};
+    for (const fast::MaskForm form : {fast::MaskForm::avx2, fast::MaskForm::avx512})
+        if (form <= fast::mask_form()) all.push_back(form);
+    return all;
+}
+
 std::vector<fast::PieceCutter> cutters(const SplitScanner& scanner) {
-    std::vector<fast::PieceCutter> all{fast::PieceCutter(scanner, {}, false)};
-    if (fast::has_wide_masks()) all.emplace_back(scanner, nullptr, true);
+    std::vector<fast::PieceCutter> all;
+    for (const fast::MaskForm form : forms()) all.emplace_back(scanner, nullptr, form);
     return all;
 }
 
@@ -88,8 +95,7 @@ TEST_CASE("masks cut long texts as the scanners do") {
     }
 }
 
-TEST_CASE("units are cut at the same places with AVX-512 and without") {
-    if (!fast::has_wide_masks()) return;
+TEST_CASE("units are cut at the same places by every form of the masks") {
     const auto space = std::make_unique<fast::CutSpace>(), wide_space = std::make_unique<fast::CutSpace>();
     auto pairs = std::make_shared<fast::TokenPairs>(1000);
     for (const char* token : {"ab", "\u2581a", "\u4e2d\u6587", "S!", "  "}) pairs->add(token);
@@ -102,15 +108,17 @@ TEST_CASE("units are cut at the same places with AVX-512 and without") {
         return true;
     };
     using namespace fast::detail;
-    const auto bert = fast::unit_cutter<BertUnits>({}, false), wide_bert = fast::unit_cutter<BertUnits>({}, true);
-    const auto spaced = fast::unit_cutter<SpacedUnits>({{}, pairs}, false), wide_spaced = fast::unit_cutter<SpacedUnits>({{}, pairs}, true);
+    const auto bert = fast::unit_cutter<BertUnits>({}, fast::MaskForm::plain);
+    const auto spaced = fast::unit_cutter<SpacedUnits>({{}, pairs}, fast::MaskForm::plain);
     std::mt19937 random(15);
     for (int round = 0; round < 3000; ++round) {
         std::string text;
         for (std::size_t n = 1 + random() % (round % 20 == 0 ? 9000 : 200); n > 0; --n) text += random() % 3 == 0 ? alphabet[random() % alphabet.size()] : std::string(1, static_cast<char>(random() % 128));
         INFO(text);
-        REQUIRE(same(bert, wide_bert, text));
-        REQUIRE(same(spaced, wide_spaced, text));
+        for (const fast::MaskForm form : forms()) {
+            REQUIRE(same(bert, fast::unit_cutter<BertUnits>({}, form), text));
+            REQUIRE(same(spaced, fast::unit_cutter<SpacedUnits>({{}, pairs}, form), text));
+        }
     }
 }
 

@@ -191,3 +191,41 @@ TEST_CASE("one tokenizer serves eight threads") {
         for (std::size_t i = 0; i < batch.size(); ++i) CHECK(json(batch[i].ids) == lines[i]["ids"]);
     }
 }
+
+TEST_CASE("ids of many texts in one array are those of each text, in order, by any number of threads") {
+    for (const Tiny& tiny : tinies) {
+        const Tokenizer tokenizer = load(tiny);
+        std::vector<std::string> texts{""};
+        for (const json& line : lines_of(tiny)) texts.push_back(text_of(line));
+        for (std::size_t i = 1; i < 40; ++i) {  // sections of very different sizes
+            std::string& text = texts.emplace_back();
+            for (std::size_t n = 0; n < i * i % 97; ++n) text += texts[1 + (i * 31 + n) % 100];
+        }
+        texts.emplace_back("no UTF-8 \xC3\xFF");
+        const std::vector<std::string_view> views(texts.begin(), texts.end());
+        IdBatch batch;
+        for (const bool special : {true, false}) {
+            const EncodeOptions options{.add_special_tokens = special};
+            std::vector<std::vector<TokenId>> expected;
+            for (const std::string& text : texts) expected.push_back(tokenizer.encode_plainly(text, options).ids);
+            for (const unsigned threads : {1u, 3u, 7u}) {
+                ThreadPool pool(threads);
+                tokenizer.encode_ids_batch(views, batch, options, threads == 1 ? nullptr : &pool);
+                REQUIRE(batch.size() == texts.size());
+                for (std::size_t i = 0; i < texts.size(); ++i) REQUIRE(std::vector<TokenId>(batch[i].begin(), batch[i].end()) == expected[i]);
+                REQUIRE(batch.ids.size() == batch.ends.back());
+            }
+        }
+        const EncodeOptions short_ones{.truncation = Truncation{.max_length = 5}};
+        const IdBatch cut = tokenizer.encode_ids_batch(views, short_ones);
+        for (std::size_t i = 0; i < texts.size(); ++i) REQUIRE(std::vector<TokenId>(cut[i].begin(), cut[i].end()) == tokenizer.encode(texts[i], short_ones).ids);
+        CHECK(tokenizer.encode_ids_batch({}).size() == 0);
+        if (const auto& added = tokenizer.added_tokens(); !added.empty()) {
+            const std::string with_token = "a " + added.front().content;
+            const std::vector<std::string_view> refused{"a", with_token};
+            REQUIRE_THROWS_AS(tokenizer.encode_ids_batch(refused, batch, {.special_tokens_in_text = SpecialTokensInText::refuse}), Error);
+            CHECK(batch.size() == 0);
+            CHECK(batch.ids.empty());
+        }
+    }
+}

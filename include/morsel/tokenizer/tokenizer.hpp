@@ -23,6 +23,7 @@
 #include "morsel/tokenizer/encoding.hpp"
 #include "morsel/tokenizer/fast/fast_decoder.hpp"
 #include "morsel/tokenizer/fast/fast_encoder.hpp"
+#include "morsel/tokenizer/id_batch.hpp"
 #include "morsel/tokenizer/special_tokens_in_text.hpp"
 #include "morsel/tokenizer/tokenizer_parts.hpp"
 
@@ -75,21 +76,36 @@ class Tokenizer {
 
     // The ids alone. Equal to encode(text, options).ids.
     std::vector<TokenId> encode_ids(std::string_view text, const EncodeOptions& options = {}) const {
-        const bool one_text = !options.text_pair && !options.truncation && !options.padding && !options.dropout;
-        const TemplateProcessing* wrap = nullptr;
-        std::size_t templates = 0;
-        for (const PostProcessor& p : parts_.post_processors)
-            if (const auto* t = std::get_if<TemplateProcessing>(&p)) wrap = t, ++templates;
-        if (!one_text || templates > 1) return encode(text, options).ids;
-        std::vector<TokenId> ids;
-        const bool parse_special = parse_special_tokens(text, options);
-        const auto append_text = [&] { append_ids(text, parse_special, ids); };
-        if (wrap == nullptr) return append_text(), ids;
-        for (const TemplatePiece& piece : wrap->single) {
-            if (piece.sequence) append_text();
-            else if (options.add_special_tokens) ids.insert(ids.end(), piece.ids.begin(), piece.ids.end());
-        }
-        return ids;
+        const auto wrap = ids_wrap(options);
+        if (!wrap) return encode(text, options).ids;
+        std::vector<TokenId> out;
+        with_ids([&](fast::Workspace* workspace, fast::Buffer<TokenId>& ids) {
+            append_ids(text, *wrap, options, workspace, ids);
+            out.assign(ids.values().begin(), ids.values().end());
+        });
+        return out;
+    }
+
+    // The ids of many texts in one array, over the threads of `pool` where there is one; `batch` is filled anew, its memory used again. Text by text
+    // equal to encode_ids, so options.padding makes no lengths equal. Throws what encode throws, and then `batch` is empty.
+    void encode_ids_batch(std::span<const std::string_view> texts, IdBatch& batch, const EncodeOptions& options = {}, ThreadPool* pool = nullptr) const {
+        const auto wrap = ids_wrap(options);
+        detail::fill_batch(texts, batch, pool, [&](std::size_t first, std::size_t last, auto&& append) {
+            std::vector<std::size_t> ends;
+            with_ids([&](fast::Workspace* workspace, fast::Buffer<TokenId>& ids) {
+                for (std::size_t i = first; i < last; ++i) {
+                    if (wrap) append_ids(texts[i], *wrap, options, workspace, ids);
+                    else ids.append(encode(texts[i], options).ids);
+                    ends.push_back(ids.size());
+                }
+                append(ids.values(), ends);
+            });
+        });
+    }
+    IdBatch encode_ids_batch(std::span<const std::string_view> texts, const EncodeOptions& options = {}, ThreadPool* pool = nullptr) const {
+        IdBatch batch;
+        encode_ids_batch(texts, batch, options, pool);
+        return batch;
     }
 
     // Ids and offsets, nothing else: several times as fast as encode where the tokenizer has a fast way. Equal to encode(text, options).
@@ -270,18 +286,43 @@ class Tokenizer {
         return options.special_tokens_in_text == SpecialTokensInText::parse;
     }
 
-    // Appends the ids of a text, with nothing added: by the fast encoder where there is one for this tokenizer, else out of run().
-    void append_ids(std::string_view text, bool parse_special, std::vector<TokenId>& ids) const {
-        if (fast_ && text.size() <= max_text_bytes) {
+    // The template around a single text's ids, or null where there is none; nothing where ids cannot be had without a whole encoding.
+    std::optional<const TemplateProcessing*> ids_wrap(const EncodeOptions& options) const {
+        if (options.text_pair || options.truncation || options.padding || options.dropout) return std::nullopt;
+        const TemplateProcessing* wrap = nullptr;
+        for (const PostProcessor& p : parts_.post_processors) {
+            const auto* is_template = std::get_if<TemplateProcessing>(&p);
+            if (is_template != nullptr && wrap != nullptr) return std::nullopt;
+            if (is_template != nullptr) wrap = is_template;
+        }
+        return wrap;
+    }
+
+    // f(workspace, ids) with ids empty, those of the workspace where there is one.
+    template <class F> void with_ids(F&& f) const {
+        if (fast_) {
             const auto workspace = fast_->workspace();
             workspace->ids.clear();
-            if (append_ids_fast(text, parse_special, *workspace)) {
-                const auto found = workspace->ids.values();
-                ids.insert(ids.end(), found.begin(), found.end());
-                return;
-            }
+            return f(&*workspace, workspace->ids);
         }
-        for (const Piece& piece : run(text, parse_special)) ids.push_back(piece.id);
+        fast::Buffer<TokenId> ids;
+        f(nullptr, ids);
+    }
+
+    // Appends the ids of a text: by the fast encoder where there is one for this tokenizer, else out of run(). `ids` are the workspace's.
+    void append_ids(std::string_view text, const TemplateProcessing* wrap, const EncodeOptions& options, fast::Workspace* workspace, fast::Buffer<TokenId>& ids) const {
+        const bool parse_special = parse_special_tokens(text, options);
+        const auto append_text = [&] {
+            const std::size_t before = ids.size();
+            if (workspace != nullptr && text.size() <= max_text_bytes && append_ids_fast(text, parse_special, *workspace)) return;
+            ids.finish(ids.data() + before);
+            for (const Piece& piece : run(text, parse_special)) ids.push_back(piece.id);
+        };
+        if (wrap == nullptr) return append_text();
+        for (const TemplatePiece& piece : wrap->single) {
+            if (piece.sequence) append_text();
+            else if (options.add_special_tokens) ids.append(piece.ids);
+        }
     }
 
     bool append_ids_fast(std::string_view text, bool parse_special, fast::Workspace& workspace) const {

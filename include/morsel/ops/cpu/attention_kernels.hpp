@@ -8,21 +8,13 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "morsel/ops/cpu/attention_kernels_avx2.hpp"
+#include "morsel/ops/cpu/attention_query.hpp"
 #include "morsel/ops/cpu/isa.hpp"
 #include "morsel/ops/cpu/vector_math.hpp"
 #include "morsel/ops/cpu/vector_math_avx512.hpp"
 
 namespace morsel::detail {
-
-// The most query vectors at once: 6 x 2 panels x 2 chains, or 6 x 4 vectors of values, fill 24 registers of 32.
-inline constexpr std::size_t query_group = 6;
-
-// One query vector and the keys [begin, end) it sees.
-struct Query {
-    const float* q = nullptr;  // [head_dim]
-    float* out = nullptr;      // [head_dim]
-    std::size_t begin = 0, end = 0;
-};
 
 // Softmax of scale · scores over [begin, end) in place; zero elsewhere in [0, padded), a multiple of 16. Gives 1 / sum.
 [[gnu::always_inline]] inline float softmax(float* scores, std::size_t begin, std::size_t end, std::size_t padded, float scale) {
@@ -225,14 +217,6 @@ inline void attend_generic(const Query* queries, std::size_t count, const float*
                            std::size_t panels, std::size_t begin, std::size_t end, std::size_t head_dim, float scale, float* scores) {
     attend_plain(queries, count, keys, values, stride, panels, begin, end, head_dim, scale, scores);
 }
-#if defined(__x86_64__)
-[[gnu::target("avx2,fma")]] inline void attend_avx2(const Query* queries, std::size_t count, const float* keys, const float* values,
-                                                    std::size_t stride, std::size_t panels, std::size_t begin, std::size_t end,
-                                                    std::size_t head_dim, float scale, float* scores) {
-    attend_plain(queries, count, keys, values, stride, panels, begin, end, head_dim, scale, scores);
-}
-#endif
-
 // Attention of `count` query vectors, at most query_group, of one key-value head. keys [panels][head_dim][16] and values
 // [keys][stride] start at the same key, which queries' begin and end count from; scores is scratch [count][panels · 16].
 inline void attend(Isa isa, const Query* queries, std::size_t count, const float* keys, const float* values, std::size_t stride,
@@ -241,20 +225,22 @@ inline void attend(Isa isa, const Query* queries, std::size_t count, const float
     for (std::size_t n = 1; n < count; ++n) begin = std::min(begin, queries[n].begin), end = std::max(end, queries[n].end);
     const std::size_t panels = (end + 15) / 16;
 #if defined(__x86_64__)
-    if (isa >= Isa::avx512) {
+    if (isa >= Isa::avx2) {
         while (count > 0) {
             const std::size_t n = count >= 6 ? 6 : std::min<std::size_t>(count, 3);
+            const auto some = [&]<std::size_t Count>() {
+                (isa >= Isa::avx512 ? attend_avx512<Count> : attend_avx2<Count>)(queries, keys, values, stride, panels, begin, end, head_dim, scale, scores);
+            };
             switch (n) {
-                case 6: attend_avx512<6>(queries, keys, values, stride, panels, begin, end, head_dim, scale, scores); break;
-                case 3: attend_avx512<3>(queries, keys, values, stride, panels, begin, end, head_dim, scale, scores); break;
-                case 2: attend_avx512<2>(queries, keys, values, stride, panels, begin, end, head_dim, scale, scores); break;
-                default: attend_avx512<1>(queries, keys, values, stride, panels, begin, end, head_dim, scale, scores); break;
+                case 6: some.template operator()<6>(); break;
+                case 3: some.template operator()<3>(); break;
+                case 2: some.template operator()<2>(); break;
+                default: some.template operator()<1>(); break;
             }
             queries += n, count -= n;
         }
         return;
     }
-    if (isa == Isa::avx2) return attend_avx2(queries, count, keys, values, stride, panels, begin, end, head_dim, scale, scores);
 #endif
     (void)isa;
     attend_generic(queries, count, keys, values, stride, panels, begin, end, head_dim, scale, scores);

@@ -76,6 +76,30 @@ template <std::size_t Rows>
     }
 }
 
+// The same for a height of at most 8, 8 x 8 at a time. A stored vector reaches into the columns behind, which come next; so the last are left to the
+// plain loops.
+[[gnu::target("avx2")]] inline void pack_rows_avx2(const float* x, std::size_t there, std::size_t stride, std::size_t columns, std::size_t height, float* out) {
+    std::size_t k = 0;
+    for (; k + 16 < columns; k += 8) {
+        __m256 row[8], t[8];
+#pragma GCC unroll 8
+        for (std::size_t r = 0; r < 8; ++r) row[r] = r < there ? _mm256_loadu_ps(x + r * stride + k) : _mm256_setzero_ps();
+#pragma GCC unroll 4
+        for (std::size_t r = 0; r < 8; r += 2) t[r] = _mm256_unpacklo_ps(row[r], row[r + 1]), t[r + 1] = _mm256_unpackhi_ps(row[r], row[r + 1]);
+#pragma GCC unroll 2
+        for (std::size_t r = 0; r < 8; r += 4) {  // row[r + c]: columns c and c + 4 of rows r … r + 3
+            row[r] = _mm256_shuffle_ps(t[r], t[r + 2], 0x44), row[r + 1] = _mm256_shuffle_ps(t[r], t[r + 2], 0xee);
+            row[r + 2] = _mm256_shuffle_ps(t[r + 1], t[r + 3], 0x44), row[r + 3] = _mm256_shuffle_ps(t[r + 1], t[r + 3], 0xee);
+        }
+#pragma GCC unroll 4
+        for (std::size_t c = 0; c < 4; ++c) _mm256_storeu_ps(out + (k + c) * height, _mm256_permute2f128_ps(row[c], row[c + 4], 0x20));
+#pragma GCC unroll 4
+        for (std::size_t c = 0; c < 4; ++c) _mm256_storeu_ps(out + (k + c + 4) * height, _mm256_permute2f128_ps(row[c], row[c + 4], 0x31));
+    }
+    for (; k < columns; ++k)
+        for (std::size_t r = 0; r < height; ++r) out[k * height + r] = r < there ? x[r * stride + k] : 0.0f;
+}
+
 template <std::size_t Rows>
 [[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]] void multiply_block_avx512(const float* x, const float* const* w, std::size_t k, float* const* y) {
     const float* first = w[0];
@@ -134,6 +158,7 @@ template <std::size_t Rows>
 inline void pack_rows(Isa isa, const float* x, std::size_t there, std::size_t stride, std::size_t columns, std::size_t height, float* out) {
 #if defined(__x86_64__)
     if (isa >= Isa::avx512) return pack_rows_avx512(x, there, stride, columns, height, out);
+    if (isa == Isa::avx2) return pack_rows_avx2(x, there, stride, columns, height, out);
 #endif
     (void)isa;
     pack_rows_plain(x, there, stride, columns, height, out);

@@ -6,6 +6,7 @@
 #pragma once
 #include "morsel/ops/cpu/block_kernels.hpp"
 #include "morsel/ops/cpu/fixed_point.hpp"
+#include "morsel/ops/cpu/fixed_point_avx2.hpp"
 #include "morsel/ops/cpu/matrix.hpp"
 #include "morsel/ops/cpu/row_kernels.hpp"
 #include "morsel/ops/cpu/tile_product.hpp"
@@ -43,15 +44,20 @@ inline void finish_pair(Isa isa, const Epilogue& epilogue, const PanelPairs& pai
 
 // `rows` of 1 … 4 in fixed point, x [rows][blocks]; y [rows][16].
 template <DType Type>
-void dot_fixed(const std::uint8_t* panel, std::size_t blocks, const FixedBlock* x, std::size_t rows, float* y) {
+void dot_fixed(Isa isa, const std::uint8_t* panel, std::size_t blocks, const FixedBlock* x, std::size_t rows, float* y) {
 #if defined(__x86_64__)
     if constexpr (quant_format(Type).bits > 0) {
+        if (isa < Isa::avx512_bf16) {
+            for (std::size_t row = 0; row + 2 <= rows; row += 2) dot_fixed_avx2<Type, 2>(panel, blocks, x + row * blocks, y + row * 16);
+            if (rows % 2 != 0) dot_fixed_avx2<Type, 1>(panel, blocks, x + (rows - 1) * blocks, y + (rows - 1) * 16);
+            return;
+        }
         if (rows == 4) return dot_fixed_vnni<Type, 4>(panel, blocks, x, y);
         if (rows >= 2) dot_fixed_vnni<Type, 2>(panel, blocks, x, y);
         if (rows % 2 != 0) dot_fixed_vnni<Type, 1>(panel, blocks, x + (rows - 1) * blocks, y + (rows - 1) * 16);
     }
 #endif
-    (void)panel, (void)blocks, (void)x, (void)rows, (void)y;
+    (void)isa, (void)panel, (void)blocks, (void)x, (void)rows, (void)y;
 }
 
 // Products row by row: quantised panels in fixed point where `fixed` is given, [rows][blocks], all else in f32.
@@ -87,7 +93,7 @@ inline void linear_rows(Cpu& device, const float* x, const FixedBlock* fixed, st
                     }
                     with_panel_type(panels[i].type, [&]<DType Type>() {
                         if (fixed != nullptr && quant_format(Type).bits > 0)
-                            dot_fixed<Type>(panels[i].data, blocks, fixed + row * blocks, n, y[i]);
+                            dot_fixed<Type>(isa, panels[i].data, blocks, fixed + row * blocks, n, y[i]);
                         else
                             dot_panel<Type, 1>(isa, panels[i].data, blocks, x, stride, y[i]);
                     });
@@ -177,11 +183,11 @@ inline const FixedBlock* fixed_activations(Cpu& device, const float* x, std::siz
 #if defined(__x86_64__)
     const bool quantised =
         std::any_of(weight.runs.begin(), weight.runs.end(), [](const CpuMatrix::Run& run) { return quant_format(run.type).bits > 0; });
-    if (device.precision() == MatrixPrecision::f32 || device.isa() < Isa::avx512_bf16 || !quantised) return nullptr;
+    if (device.precision() == MatrixPrecision::f32 || device.isa() < Isa::avx2 || !quantised) return nullptr;
     const std::size_t stride = padded_columns(weight.in_features), blocks = stride / 32;
     auto* fixed = reinterpret_cast<FixedBlock*>(device.scratch(1, rows * blocks * (sizeof(FixedBlock) / sizeof(float))));
     device.pool().split(rows, 8, [&](std::size_t begin, std::size_t end, unsigned) {
-        to_fixed_avx512(x + begin * stride, (end - begin) * blocks, fixed + begin * blocks);
+        (device.isa() >= Isa::avx512 ? to_fixed_avx512 : to_fixed_avx2)(x + begin * stride, (end - begin) * blocks, fixed + begin * blocks);
     });
     return fixed;
 #else

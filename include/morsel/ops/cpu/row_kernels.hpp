@@ -10,6 +10,7 @@
 #include "morsel/ops/cpu/isa.hpp"
 #include "morsel/ops/cpu/panel.hpp"
 #include "morsel/ops/cpu/vector_math.hpp"
+#include "morsel/ops/cpu/vector_math_avx2.hpp"
 #include "morsel/ops/cpu/vector_math_avx512.hpp"
 
 namespace morsel::detail {
@@ -137,14 +138,6 @@ template <DType Type, std::size_t Rows>
 #pragma GCC unroll 4
     for (std::size_t row = 0; row < Rows; ++row)
         _mm512_storeu_ps(out + row * 16, _mm512_add_ps(_mm512_add_ps(sum[row][0], sum[row][1]), _mm512_add_ps(sum[row][2], sum[row][3])));
-}
-
-[[gnu::target("avx2,fma,f16c")]] inline void finish_avx2(const Epilogue& epilogue, std::size_t column, std::size_t half, std::size_t count,
-                                                         std::size_t rows, float* y, float* up, float* out, std::size_t out_stride) {
-    if (count == 16)
-        finish(epilogue, column, half, 16, rows, y, up, out, out_stride);
-    else
-        finish(epilogue, column, half, count, rows, y, up, out, out_stride);
 }
 
 #if defined(__GNUC__) && !defined(__clang__)

@@ -74,16 +74,18 @@ namespace detail {
     return static_cast<std::size_t>(out - begin);
 }
 
-// The two steps that have a wide form, where there is one.
-template <MaskRules rules, bool wide> [[gnu::always_inline]] inline bool masks_of(const char* text, std::size_t words, CharacterMasks* m) noexcept {
+// The two steps that have wide forms.
+template <MaskRules rules, MaskForm form> [[gnu::always_inline]] inline bool masks_of(const char* text, std::size_t words, CharacterMasks* m) noexcept {
 #if defined(__x86_64__)
-    if constexpr (wide) return character_masks_wide<rules>(text, words, m);
+    if constexpr (form == MaskForm::avx512) return character_masks_wide<rules>(text, words, m);
+    if constexpr (form == MaskForm::avx2) return character_masks_avx2<rules>(text, words, m);
 #endif
     return character_masks<rules>(text, words, m);
 }
-template <bool wide> [[gnu::always_inline]] inline std::size_t places_of(const std::uint64_t* bits, std::size_t words, std::uint32_t* out) noexcept {
+template <MaskForm form> [[gnu::always_inline]] inline std::size_t places_of(const std::uint64_t* bits, std::size_t words, std::uint32_t* out) noexcept {
 #if defined(__x86_64__)
-    if constexpr (wide) return positions_wide(bits, words, out);
+    if constexpr (form == MaskForm::avx512) return positions_wide(bits, words, out);
+    if constexpr (form == MaskForm::avx2) return positions_bmi(bits, words, out);
 #endif
     return positions(bits, words, out);
 }
@@ -132,12 +134,12 @@ inline void cut_ideographs(const TokenPairs& pairs, const char* text, std::size_
     }
 }
 
-// `Rule` has static members rules (MaskRules) and starts(text, masks, words, space). `wide`: by wide_masks.hpp.
-template <class Rule, bool wide> Pieces cut_by_masks(const CutRule& rule, std::string_view text, CutSpace& space) noexcept {
+// `Rule` has static members rules (MaskRules) and starts(text, masks, words, space). `form`: of wide_masks.hpp.
+template <class Rule, MaskForm form> Pieces cut_by_masks(const CutRule& rule, std::string_view text, CutSpace& space) noexcept {
     const bool last = text.size() <= last_chunk_bytes;
     const std::size_t words = last ? (text.size() + 63) / 64 : chunk_bytes / 64;
     if (last) text = {copy_last(text, space), text.size()};
-    if (!masks_of<Rule::rules, wide>(text.data(), words, space.masks)) return {};
+    if (!masks_of<Rule::rules, form>(text.data(), words, space.masks)) return {};
     if (const std::size_t left = text.size() % 64; last && left != 0) {  // zeros are no text
         CharacterMasks& m = space.masks[words - 1];
         m.rest &= (std::uint64_t{1} << left) - 1;
@@ -145,14 +147,14 @@ template <class Rule, bool wide> Pieces cut_by_masks(const CutRule& rule, std::s
     Rule::starts(text, space.masks, words, space);
     if (rule.pairs) cut_ideographs(*rule.pairs, text.data(), words, space);
     if (last) {
-        const std::size_t count = places_of<wide>(space.bits, words, space.starts);
+        const std::size_t count = places_of<form>(space.bits, words, space.starts);
         space.starts[count] = static_cast<std::uint32_t>(text.size());
         return {text.data(), count, text.size()};
     }
     const std::size_t end = last_sure_start(space, words);
     if (end == 0) return one_piece(rule.scanner, text, space);
     space.bits[end / 64] &= (std::uint64_t{1} << (end % 64)) - 1;
-    const std::size_t count = places_of<wide>(space.bits, end / 64 + 1, space.starts);
+    const std::size_t count = places_of<form>(space.bits, end / 64 + 1, space.starts);
     space.starts[count] = static_cast<std::uint32_t>(end);
     return {text.data(), count, end};
 }
@@ -197,24 +199,24 @@ class PieceCutter {
 
     PieceCutter() = default;
     PieceCutter(CutRule rule, Cut cut) noexcept : rule_(std::move(rule)), cut_(cut) {}
-    explicit PieceCutter(const SplitScanner& scanner, std::shared_ptr<const TokenPairs> pairs = {}, bool wide = has_wide_masks()) noexcept
-        : rule_{scanner, std::move(pairs)}, cut_(wide ? cut_for<true>(scanner) : cut_for<false>(scanner)) {}
+    explicit PieceCutter(const SplitScanner& scanner, std::shared_ptr<const TokenPairs> pairs = {}, MaskForm form = mask_form()) noexcept
+        : rule_{scanner, std::move(pairs)}, cut_(with_mask_form(form, [&]<MaskForm known>() { return cut_for<known>(scanner); })) {}
 
     // The pieces from `begin` < text.size() on, which must be the beginning of one. Gives count 0 where the text is no UTF-8.
     Pieces cut(std::string_view text, std::size_t begin, CutSpace& space) const noexcept { return cut_(rule_, text.substr(begin), space); }
 
   private:
-    template <bool wide> static Cut cut_for(const SplitScanner& scanner) noexcept {
+    template <MaskForm form> static Cut cut_for(const SplitScanner& scanner) noexcept {
         const auto is = [&](const SplitScanner& known) { return scanner.next == known.next; };
         using namespace detail;
-        if (is(split::gpt2)) return &cut_by_masks<Gpt2Rule<false>, wide>;
-        if (is(split::smollm)) return &cut_by_masks<Gpt2Rule<true>, wide>;
-        if (is(split::llama3)) return &cut_by_masks<Cl100kRule<3, false, false>, wide>;
-        if (is(split::cl100k_tiktoken)) return &cut_by_masks<Cl100kRule<3, true, false>, wide>;
-        if (is(split::qwen2)) return &cut_by_masks<Cl100kRule<1, false, false>, wide>;
-        if (is(split::qwen35)) return &cut_by_masks<Cl100kRule<1, false, true>, wide>;
-        if (is(split::o200k)) return &cut_by_masks<O200kRule<true, 3>, wide>;
-        if (is(split::tekken)) return &cut_by_masks<O200kRule<false, 1>, wide>;
+        if (is(split::gpt2)) return &cut_by_masks<Gpt2Rule<false>, form>;
+        if (is(split::smollm)) return &cut_by_masks<Gpt2Rule<true>, form>;
+        if (is(split::llama3)) return &cut_by_masks<Cl100kRule<3, false, false>, form>;
+        if (is(split::cl100k_tiktoken)) return &cut_by_masks<Cl100kRule<3, true, false>, form>;
+        if (is(split::qwen2)) return &cut_by_masks<Cl100kRule<1, false, false>, form>;
+        if (is(split::qwen35)) return &cut_by_masks<Cl100kRule<1, false, true>, form>;
+        if (is(split::o200k)) return &cut_by_masks<O200kRule<true, 3>, form>;
+        if (is(split::tekken)) return &cut_by_masks<O200kRule<false, 1>, form>;
         return &cut_by_scanner;
     }
 

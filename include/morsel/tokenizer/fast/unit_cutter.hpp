@@ -23,8 +23,8 @@ namespace detail {
 // Each rule fills space.bits[0 … words) for the bytes at `text`, of which `words` · 64 and 16 more are readable and those from `size` on are
 // zeros, and gives false where they are no UTF-8.
 struct SpacedUnits {
-    template <bool wide> static bool starts(const CutRule& rule, const char* text, std::size_t words, CutSpace& space) noexcept {
-        if (!masks_of<MaskRules{}, wide>(text, words, space.masks)) return false;
+    template <MaskForm form> static bool starts(const CutRule& rule, const char* text, std::size_t words, CutSpace& space) noexcept {
+        if (!masks_of<MaskRules{}, form>(text, words, space.masks)) return false;
         CharacterMasks before;
         for (std::size_t w = 0; w < words; ++w) {
             const CharacterMasks& m = space.masks[w];
@@ -88,12 +88,12 @@ struct BertUnits {
         std::uint64_t inner = 0;        // bytes of a character but its first
     };
 
-    template <bool wide> static bool starts(const CutRule&, const char* text, std::size_t words, CutSpace& space) noexcept {
+    template <MaskForm form> static bool starts(const CutRule&, const char* text, std::size_t words, CutSpace& space) noexcept {
         Masks before, m, next;
         std::uint64_t tails = 0, more_tails = 0;  // bytes that must be inner ones, of this word and of the next
-        std::uint64_t high = ascii<wide>(text, m);
+        std::uint64_t high = ascii<form>(text, m);
         for (std::size_t w = 0; w < words; ++w) {
-            const std::uint64_t next_high = w + 1 < words ? ascii<wide>(text + 64 * (w + 1), next) : (next = {}, 0);
+            const std::uint64_t next_high = w + 1 < words ? ascii<form>(text + 64 * (w + 1), next) : (next = {}, 0);
             tails = more_tails, more_tails = 0;
             for (std::uint64_t leads = high & ~m.inner; leads != 0; leads &= leads - 1) {
                 const int at = std::countr_zero(leads);
@@ -115,9 +115,10 @@ struct BertUnits {
     }
 
   private:
-    template <bool wide> static std::uint64_t ascii(const char* text, Masks& m) noexcept {
+    template <MaskForm form> static std::uint64_t ascii(const char* text, Masks& m) noexcept {
 #if defined(__x86_64__)
-        if constexpr (wide) return ascii_wide(text, m);
+        if constexpr (form == MaskForm::avx512) return ascii_wide(text, m);
+        if constexpr (form == MaskForm::avx2) return ascii_avx2(text, m);
 #endif
         std::uint64_t high = 0;
         m = {};
@@ -157,6 +158,24 @@ struct BertUnits {
         m.inner = inner_mask(v);
         return _mm512_movepi8_mask(v);
     }
+    [[gnu::target("avx2")]] static std::uint64_t ascii_avx2(const char* text, Masks& m) noexcept {
+        Masks found;
+        std::uint64_t high = 0;
+#pragma GCC unroll 2
+        for (int i = 0; i < 2; ++i) {
+            const __m256i v = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(text + 32 * i));
+            high |= bits_32(v, i);
+            found.space |= bits_32(equals_32(v, ' '), i);
+            found.white |= bits_32(_mm256_or_si256(in_range_32(v, '\t', 2), equals_32(v, '\r')), i);
+            const __m256i lower = _mm256_or_si256(in_range_32(v, 0x21, 15), in_range_32(v, 0x3A, 7));
+            const __m256i upper = _mm256_or_si256(in_range_32(v, 0x5B, 6), in_range_32(v, 0x7B, 4));
+            found.punctuation |= bits_32(_mm256_or_si256(lower, upper), i);
+            found.inner |= bits_32(_mm256_cmpgt_epi8(_mm256_set1_epi8(-64), v), i);
+        }
+        found.white |= found.space;
+        m = found;
+        return high;
+    }
 #endif
 };
 
@@ -180,8 +199,8 @@ inline std::size_t last_start(const std::uint64_t* bits, std::size_t limit) noex
 
 }  // namespace detail
 
-// For PieceCutter: units by detail::SpacedUnits or detail::BertUnits. `wide`: by wide_masks.hpp.
-template <class Units, bool wide> Pieces cut_units(const CutRule& rule, std::string_view text, CutSpace& space) noexcept {
+// For PieceCutter: units by detail::SpacedUnits or detail::BertUnits. `form`: of wide_masks.hpp.
+template <class Units, MaskForm form> Pieces cut_units(const CutRule& rule, std::string_view text, CutSpace& space) noexcept {
     using namespace detail;
     // Borders depend on the characters beside them, so those of a chunk are sure but for its last ones.
     const auto chunk = [&](std::string_view part) -> const char* {  // null: no UTF-8
@@ -191,7 +210,7 @@ template <class Units, bool wide> Pieces cut_units(const CutRule& rule, std::str
             words = (part.size() + 63) / 64;
             bytes = copy_last(part, space);
         }
-        if (!Units::template starts<wide>(rule, bytes, words, space)) return nullptr;
+        if (!Units::template starts<form>(rule, bytes, words, space)) return nullptr;
         if (part.size() <= last_chunk_bytes && part.size() % 64 != 0) space.bits[words - 1] &= (std::uint64_t{1} << (part.size() % 64)) - 1;
         space.bits[0] |= 1;
         return bytes;
@@ -199,14 +218,14 @@ template <class Units, bool wide> Pieces cut_units(const CutRule& rule, std::str
     const char* bytes = chunk(text);
     if (bytes == nullptr) return {};
     if (text.size() <= last_chunk_bytes) {
-        const std::size_t count = places_of<wide>(space.bits, (text.size() + 63) / 64, space.starts);
+        const std::size_t count = places_of<form>(space.bits, (text.size() + 63) / 64, space.starts);
         space.starts[count] = static_cast<std::uint32_t>(text.size());
         return {bytes, count, text.size()};
     }
     constexpr std::size_t sure = chunk_bytes - 8;
     if (const std::size_t end = last_start(space.bits, sure); end > 0) {
         space.bits[end / 64] &= (std::uint64_t{1} << (end % 64)) - 1;
-        const std::size_t count = places_of<wide>(space.bits, end / 64 + 1, space.starts);
+        const std::size_t count = places_of<form>(space.bits, end / 64 + 1, space.starts);
         space.starts[count] = static_cast<std::uint32_t>(end);
         return {bytes, count, end};
     }
@@ -226,8 +245,8 @@ template <class Units, bool wide> Pieces cut_units(const CutRule& rule, std::str
     return {text.data(), 1, end};
 }
 
-template <class Units> PieceCutter unit_cutter(CutRule rule, bool wide = has_wide_masks()) noexcept {
-    return PieceCutter(std::move(rule), wide ? &cut_units<Units, true> : &cut_units<Units, false>);
+template <class Units> PieceCutter unit_cutter(CutRule rule, MaskForm form = mask_form()) noexcept {
+    return PieceCutter(std::move(rule), with_mask_form(form, []<MaskForm known>() { return &cut_units<Units, known>; }));
 }
 
 }  // namespace morsel::fast

@@ -1,6 +1,6 @@
-// The steps of cutting that gain most from AVX-512, 64 bytes an instruction: classes of ASCII characters (character_masks.hpp), BERT's
-// (unit_cutter.hpp), and the places of set bits (piece_cutter.hpp). Used where the machine has BW and VBMI2 (Ice Lake, Zen 4 and later), found
-// at run time; the forms beside their callers are the reference.
+// The steps of cutting that gain most from wide registers: classes of ASCII characters (character_masks.hpp), BERT's (unit_cutter.hpp), and
+// the places of set bits (piece_cutter.hpp). With AVX-512 BW and VBMI2 (Ice Lake, Zen 4 and later) 64 bytes an instruction, with AVX2 and BMI 32;
+// found at run time. The forms beside their callers are the reference.
 #pragma once
 #include <array>
 #include <bit>
@@ -15,12 +15,18 @@
 
 namespace morsel::fast {
 
+enum class MaskForm : std::uint8_t { plain, avx2, avx512 };
+
 #if defined(__x86_64__)
 
-inline bool has_wide_masks() noexcept {
-    static const bool has = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi2") &&
-                            __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
-    return has;
+// The best of this machine.
+inline MaskForm mask_form() noexcept {
+    static const MaskForm best = [] {
+        if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("bmi") || !__builtin_cpu_supports("bmi2") || !__builtin_cpu_supports("popcnt")) return MaskForm::plain;
+        const bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi2");
+        return wide ? MaskForm::avx512 : MaskForm::avx2;
+    }();
+    return best;
 }
 
 namespace detail {
@@ -86,12 +92,85 @@ template <MaskRules rules> [[gnu::target("avx512f,avx512bw"), gnu::noinline]] bo
     return static_cast<std::size_t>(out - begin);
 }
 
+// The same with AVX2. first ≤ byte < first + count, as in_range of character_masks.hpp.
+[[gnu::target("avx2"), gnu::always_inline]] inline __m256i in_range_32(__m256i v, char first, int count) noexcept {
+    const __m256i moved = _mm256_add_epi8(v, _mm256_set1_epi8(static_cast<char>(128 - count - first)));
+    return _mm256_cmpgt_epi8(moved, _mm256_set1_epi8(static_cast<char>(127 - count)));
+}
+[[gnu::target("avx2"), gnu::always_inline]] inline __m256i equals_32(__m256i v, char c) noexcept { return _mm256_cmpeq_epi8(v, _mm256_set1_epi8(c)); }
+[[gnu::target("avx2"), gnu::always_inline]] inline std::uint64_t bits_32(__m256i v, int half) noexcept {
+    return static_cast<std::uint64_t>(static_cast<std::uint32_t>(_mm256_movemask_epi8(v))) << (32 * half);
+}
+
+template <MaskRules rules> [[gnu::target("avx2,bmi"), gnu::always_inline]] inline std::uint64_t classify_ascii_avx2(const char* text, CharacterMasks& m) noexcept {
+    CharacterMasks found;
+    std::uint64_t high = 0, white = 0;
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; ++i) {
+        const __m256i v = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(text + 32 * i));
+        high |= bits_32(v, i);
+        found.letter |= bits_32(in_range_32(_mm256_or_si256(v, _mm256_set1_epi8(0x20)), 'a', 26), i);
+        found.number |= bits_32(in_range_32(v, '0', 10), i);
+        found.space |= bits_32(equals_32(v, ' '), i);
+        white |= bits_32(in_range_32(v, '\t', 5), i);
+        found.newline |= bits_32(_mm256_or_si256(equals_32(v, '\n'), equals_32(v, '\r')), i);
+        found.apostrophe |= bits_32(equals_32(v, '\''), i);
+        if constexpr (rules.cases) {
+            found.slash |= bits_32(equals_32(v, '/'), i);
+            found.upper |= bits_32(in_range_32(v, 'A', 26), i);
+        }
+        found.inner |= bits_32(_mm256_cmpgt_epi8(_mm256_set1_epi8(-64), v), i);
+    }
+    found.blank = found.space | (white & ~found.newline);
+    found.rest = ~(high | found.letter | found.number | found.blank | found.newline);
+    m = found;
+    return high;
+}
+
+template <MaskRules rules> [[gnu::target("avx2,bmi"), gnu::noinline]] bool character_masks_avx2(const char* text, std::size_t words, CharacterMasks* m) noexcept {
+    std::uint64_t high = 0;
+    for (std::size_t w = 0; w < words; ++w) high |= classify_ascii_avx2<rules>(text + mask_bytes * w, m[w]);
+    m[words] = {};
+    return high == 0 || add_all_characters<rules>(text, words, m);
+}
+
+// positions; up to 7 numbers more are written.
+[[gnu::target("bmi,bmi2,popcnt"), gnu::noinline]] inline std::size_t positions_bmi(const std::uint64_t* bits, std::size_t words, std::uint32_t* out) noexcept {
+    std::uint32_t* const begin = out;
+    for (std::size_t w = 0; w < words; ++w) {
+        std::uint64_t left = bits[w];
+        if (left == 0) continue;
+        const auto base = static_cast<std::uint32_t>(64 * w);
+        const int count = std::popcount(left);
+        std::uint32_t* at = out;
+        do {
+#pragma GCC unroll 8
+            for (int i = 0; i < 8; ++i) {
+                *at++ = base + static_cast<std::uint32_t>(_tzcnt_u64(left));
+                left = _blsr_u64(left);
+            }
+        } while (left != 0);
+        out += count;
+    }
+    return static_cast<std::size_t>(out - begin);
+}
+
 }  // namespace detail
 
 #else
 
-inline bool has_wide_masks() noexcept { return false; }
+inline MaskForm mask_form() noexcept { return MaskForm::plain; }
 
 #endif
+
+// f.template operator()<form>().
+template <class F> auto with_mask_form(MaskForm form, F&& f) noexcept {
+#if defined(__x86_64__)
+    if (form == MaskForm::avx512) return f.template operator()<MaskForm::avx512>();
+    if (form == MaskForm::avx2) return f.template operator()<MaskForm::avx2>();
+#endif
+    static_cast<void>(form);
+    return f.template operator()<MaskForm::plain>();
+}
 
 }  // namespace morsel::fast

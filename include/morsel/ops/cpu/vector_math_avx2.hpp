@@ -1,0 +1,95 @@
+// The activations of vector_math.hpp and what follows a product, in AVX2: eight values at a time. gelu takes its polynomials from the table of
+// vector_math_avx512.hpp, two halves of it in registers.
+#pragma once
+#include <cstddef>
+
+#include "morsel/ops/cpu/isa.hpp"
+#include "morsel/ops/cpu/vector_math.hpp"
+#include "morsel/ops/cpu/vector_math_avx512.hpp"
+
+#if defined(__x86_64__)
+
+namespace morsel::detail {
+
+// As exponential(float).
+[[gnu::target("avx2,fma"), gnu::always_inline]] inline __m256 exponential_avx2(__m256 unlimited) {
+    const __m256 x = _mm256_min_ps(_mm256_max_ps(unlimited, _mm256_set1_ps(-87.0f)), _mm256_set1_ps(88.0f));
+    const __m256 n = _mm256_round_ps(_mm256_mul_ps(x, _mm256_set1_ps(1.44269504f)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    const __m256 r = _mm256_fnmadd_ps(n, _mm256_set1_ps(-2.12194440e-4f), _mm256_fnmadd_ps(n, _mm256_set1_ps(0.693359375f), x));
+    __m256 p = _mm256_set1_ps(1.9875691500e-4f);
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.3981999507e-3f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(8.3334519073e-3f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(4.1665795894e-2f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.6666665459e-1f));
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(5.0000001201e-1f));
+    p = _mm256_add_ps(_mm256_fmadd_ps(p, _mm256_mul_ps(r, r), r), _mm256_set1_ps(1.0f));
+    const __m256i power = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
+    return _mm256_add_ps(_mm256_mul_ps(p, _mm256_castsi256_ps(power)), _mm256_sub_ps(unlimited, unlimited));  // the last term: NaN stays NaN
+}
+
+// As gelu_avx512.
+[[gnu::target("avx2,fma"), gnu::always_inline]] inline __m256 gelu_avx2(__m256 x) {
+    const __m256 sign = _mm256_set1_ps(-0.0f), half = _mm256_set1_ps(0.5f);
+    const __m256 t = _mm256_min_ps(_mm256_mul_ps(_mm256_andnot_ps(sign, x), _mm256_set1_ps(16.0f / 5.6f)), _mm256_set1_ps(15.999999f));
+    const __m256i part = _mm256_cvttps_epi32(t);
+    const __m256 u = _mm256_sub_ps(_mm256_sub_ps(t, _mm256_cvtepi32_ps(part)), half);
+    const __m256 second = _mm256_castsi256_ps(_mm256_slli_epi32(part, 28));  // the sign of parts 8 … 15
+    __m256 p = _mm256_setzero_ps();
+#pragma GCC unroll 6
+    for (std::size_t d = 6; d-- > 0;) {
+        const __m256 low = _mm256_permutevar8x32_ps(_mm256_loadu_ps(gelu_table[d]), part), high = _mm256_permutevar8x32_ps(_mm256_loadu_ps(gelu_table[d] + 8), part);
+        p = _mm256_fmadd_ps(p, u, _mm256_blendv_ps(low, high, second));
+    }
+    return _mm256_mul_ps(x, _mm256_add_ps(half, _mm256_or_ps(p, _mm256_and_ps(x, sign))));
+}
+
+template <Activation Kind> [[gnu::target("avx2,fma"), gnu::always_inline]] inline __m256 activate_avx2(__m256 x) {
+    const __m256 one = _mm256_set1_ps(1.0f);
+    if constexpr (Kind == Activation::gelu) return gelu_avx2(x);
+    if constexpr (Kind == Activation::silu) return _mm256_div_ps(x, _mm256_add_ps(one, exponential_avx2(_mm256_sub_ps(_mm256_setzero_ps(), x))));
+    if constexpr (Kind == Activation::relu) return _mm256_max_ps(_mm256_setzero_ps(), x);
+    if constexpr (Kind == Activation::gelu_tanh) {  // x · sigmoid(2 √(2/π) (x + 0.044715 x³))
+        const __m256 inner = _mm256_fmadd_ps(_mm256_mul_ps(_mm256_mul_ps(x, x), x), _mm256_set1_ps(0.044715f), x);
+        return _mm256_div_ps(x, _mm256_add_ps(one, exponential_avx2(_mm256_mul_ps(inner, _mm256_set1_ps(-2.0f * 0.79788456080286536f)))));
+    }
+    return x;
+}
+
+// As finish() for all 16 columns and any activation but tanh.
+template <Activation Kind>
+[[gnu::target("avx2,fma,f16c")]] void finish_vectors_avx2(const Epilogue& epilogue, std::size_t column, std::size_t half, std::size_t rows, const float* y, const float* up, float* out,
+                                                          std::size_t out_stride) {
+    __m256 bias[2], up_bias[2];
+    for (std::size_t h = 0; h < 2; ++h) {
+        bias[h] = epilogue.bias != nullptr ? _mm256_loadu_ps(epilogue.bias + column + h * 8) : _mm256_setzero_ps();
+        up_bias[h] = epilogue.bias != nullptr && up != nullptr ? _mm256_loadu_ps(epilogue.bias + column + half + h * 8) : _mm256_setzero_ps();
+    }
+    out += column;
+    for (std::size_t row = 0; row < rows; ++row, y += 16, out += out_stride) {
+#pragma GCC unroll 2
+        for (std::size_t h = 0; h < 2; ++h) {
+            __m256 x = activate_avx2<Kind>(_mm256_add_ps(_mm256_loadu_ps(y + h * 8), bias[h]));
+            if (up != nullptr) x = _mm256_mul_ps(x, _mm256_add_ps(_mm256_loadu_ps(up + row * 16 + h * 8), up_bias[h]));
+            if (epilogue.accumulate) x = _mm256_add_ps(_mm256_loadu_ps(out + h * 8), x);
+            _mm256_storeu_ps(out + h * 8, x);
+        }
+    }
+}
+
+// A panel of fewer columns, the last of a matrix, is finished by the plain loops.
+[[gnu::target("avx2,fma,f16c")]] inline void finish_avx2(const Epilogue& epilogue, std::size_t column, std::size_t half, std::size_t count, std::size_t rows, float* y, float* up, float* out,
+                                                         std::size_t out_stride) {
+    if (count < 16) return finish(epilogue, column, half, count, rows, y, up, out, out_stride);
+    switch (epilogue.activation) {
+        case Activation::none: return finish_vectors_avx2<Activation::none>(epilogue, column, half, rows, y, up, out, out_stride);
+        case Activation::silu: return finish_vectors_avx2<Activation::silu>(epilogue, column, half, rows, y, up, out, out_stride);
+        case Activation::gelu: return finish_vectors_avx2<Activation::gelu>(epilogue, column, half, rows, y, up, out, out_stride);
+        case Activation::gelu_tanh: return finish_vectors_avx2<Activation::gelu_tanh>(epilogue, column, half, rows, y, up, out, out_stride);
+        case Activation::relu: return finish_vectors_avx2<Activation::relu>(epilogue, column, half, rows, y, up, out, out_stride);
+        case Activation::tanh: return finish(epilogue, column, half, 16, rows, y, up, out, out_stride);
+    }
+}
+
+}  // namespace morsel::detail
+
+#endif
