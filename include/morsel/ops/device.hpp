@@ -104,7 +104,7 @@ struct EmbeddingRows {
 struct PositionTables {
     const float* keys = nullptr;     // [rows, n_heads · head_dim] on the device, or null: no such term
     const float* queries = nullptr;  // [rows, n_heads · head_dim] on the device, or null
-    std::span<const std::uint32_t> row_of_distance = {};  // [2 longest - 1], longest: slots from a segment's first to its last position
+    std::span<const std::uint32_t> row_of_distance = {};  // [2 longest - 1], never falling; longest: slots from a segment's first to its last position
 };
 
 // Cosines and sines of rotary positions, and the keys and values of earlier tokens: each device specialises them.
