@@ -99,6 +99,8 @@ template <class D>
 struct EmbeddingRows {
     const typename D::Matrix* table;  // [any, width]
     std::span<const TokenId> ids;     // [rows], below the table's rows
+    // The ids are the tokens' positions. A device that has tokens and positions in its own memory while it decodes reads those in place of `ids`.
+    bool positions = false;
 };
 
 // What disentangled attention adds for the distance of a query and a key: score = scale · (q·k + q·keys[r] + k·queries[r]), where
