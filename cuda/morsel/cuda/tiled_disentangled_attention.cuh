@@ -100,7 +100,7 @@ __global__ void __launch_bounds__(128) tiled_disentangled_attention(const float*
                     if (distances.keys != nullptr) s[n][i] += of_queries[query * product_stride + at];
                     if (distances.queries != nullptr) s[n][i] += of_keys[key * product_stride + at];
                 }
-            __syncthreads();  // the next part takes the same memory
+            // No barrier: the next part's rows take the place of what was read before the last one, its products come behind the next one.
         }
         if (from + tile_rows > count) {
 #pragma unroll
