@@ -3,53 +3,16 @@
 #include "morsel/ops/cpu.hpp"
 #include "morsel/ops/reference.hpp"
 #include "support/catch.hpp"
+#include "support/plain_encoder_attention.hpp"
 #include "support/stored_matrix.hpp"
 
 using namespace morsel;
+using morsel_test::plain_encoder_attention;
 using morsel_test::random_floats;
 
 namespace {
 
 constexpr Isa all_isas[] = {Isa::generic, Isa::avx2, Isa::avx512, Isa::avx512_bf16, Isa::amx};
-
-// softmax(scale · (q·k + q·keys[r] + k·queries[r])) · v in double; without tables plain attention.
-std::vector<float> plain(const std::vector<float>& qkv, const AttentionShape& s, const std::vector<Segment>& segments, const std::vector<TokenId>& positions,
-                         const PositionTables& tables) {
-    const std::size_t d = s.head_dim, width = s.qkv_width(), group = s.n_heads / s.n_kv_heads;
-    const std::size_t longest = (tables.row_of_distance.size() + 1) / 2;
-    std::vector<float> out(qkv.size() / width * s.n_heads * d);
-    const auto dot = [d](const float* a, const float* b) {
-        double sum = 0;
-        for (std::size_t i = 0; i < d; ++i) sum += double(a[i]) * double(b[i]);
-        return sum;
-    };
-    for (const Segment& segment : segments)
-        for (std::size_t i = segment.row_begin; i < segment.row_begin + segment.row_count; ++i)
-            for (std::size_t head = 0; head < s.n_heads; ++head) {
-                const float* q = qkv.data() + i * width + head * d;
-                std::vector<double> weight;
-                double best = -1e300, total = 0;
-                for (std::size_t j = segment.row_begin; j < segment.row_begin + segment.row_count; ++j) {
-                    const float* k = qkv.data() + j * width + (s.n_heads + head / group) * d;
-                    double score = dot(q, k);
-                    if (longest > 0) {
-                        const std::size_t r = tables.row_of_distance[positions[i] + longest - 1 - positions[j]];
-                        if (tables.keys != nullptr) score += dot(q, tables.keys + (r * s.n_heads + head) * d);
-                        if (tables.queries != nullptr) score += dot(k, tables.queries + (r * s.n_heads + head) * d);
-                    }
-                    weight.push_back(score * s.scale);
-                    best = std::max(best, weight.back());
-                }
-                for (double& w : weight) total += w = std::exp(w - best);
-                for (std::size_t e = 0; e < d; ++e) {
-                    double sum = 0;
-                    for (std::size_t j = 0; j < weight.size(); ++j)
-                        sum += weight[j] * double(qkv[(segment.row_begin + j) * width + (s.n_heads + s.n_kv_heads + head / group) * d + e]);
-                    out[(i * s.n_heads + head) * d + e] = static_cast<float>(sum / total);
-                }
-            }
-    return out;
-}
 
 double largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
     double worst = 0;
@@ -75,7 +38,7 @@ TEST_CASE("bidirectional attention equals plain loops", "[ops]") {
             std::vector<float> found(rows * heads * head_dim, NAN);
             attention(device, qkv.data(), shape, segments, found.data());
             INFO("isa " << static_cast<int>(isa) << " heads " << heads << " head_dim " << head_dim);
-            CHECK(largest_difference(found, plain(qkv, shape, segments, {}, {})) < 3e-6);
+            CHECK(largest_difference(found, plain_encoder_attention(qkv, shape, segments, {}, {})) < 3e-6);
         }
     }
 }
@@ -109,7 +72,7 @@ TEST_CASE("disentangled attention equals plain loops, with and without holes bet
             std::vector<float> found(positions.size() * heads * head_dim, NAN);
             disentangled_attention(device, qkv.data(), shape, segments, positions, tables, found.data());
             INFO("isa " << static_cast<int>(isa) << " heads " << heads << " head_dim " << head_dim << " terms " << terms);
-            CHECK(largest_difference(found, plain(qkv, shape, segments, positions, tables)) < 4e-6);
+            CHECK(largest_difference(found, plain_encoder_attention(qkv, shape, segments, positions, tables)) < 4e-6);
         }
     }
 }

@@ -3,12 +3,16 @@
 #include "morsel/cuda.cuh"
 #include "support/catch.hpp"
 #include "support/cuda_schedules.hpp"
+#include "support/random_gpt2.hpp"
 #include "support/random_llama.hpp"
 
 using namespace morsel;
 using namespace morsel_test;
 
 namespace {
+
+enum class Model { llama, gpt2 };
+constexpr Model all_models[] = {Model::llama, Model::gpt2};
 
 struct Generation {
     Cuda device;
@@ -17,9 +21,17 @@ struct Generation {
     DecodeWork<Cuda> work;
     std::size_t graph_launches = 0;
 
-    explicit Generation(CudaPrecision precision) : device({.precision = precision, .on_launch = [this](const CudaLaunch&) { ++graph_launches; }}) {
-        const LlamaConfig c = small_llama_config();
-        model.model = load_llama(device, c, RandomWeights(c, DType::bf16));
+    explicit Generation(CudaPrecision precision, Model kind = Model::llama, std::size_t most_tokens = 600)
+        : device({.precision = precision, .on_launch = [this](const CudaLaunch&) { ++graph_launches; }}) {
+        if (kind == Model::llama) {
+            LlamaConfig c = small_llama_config();
+            c.max_position_embeddings = most_tokens;
+            model.model = load_llama(device, c, RandomWeights(c, DType::bf16));
+        } else {
+            Gpt2Config c = small_gpt2_config();
+            c.max_position_embeddings = most_tokens;
+            model.model = load_gpt2(device, c, RandomGpt2(c, DType::bf16));
+        }
         state = make_decoder_state(device, model);
     }
     GenerationResult run(bool on_host, const std::vector<TokenId>& prompt, const GenerationSettings& settings, std::size_t stop_after = 1000) {
@@ -46,8 +58,9 @@ struct Generation {
 TEST_CASE("the device chooses what the host chooses") {
     std::vector<TokenId> prompt;
     for (TokenId i = 0; i < 30; ++i) prompt.push_back(i * 7 % 50);
-    for (const auto precision : {CudaPrecision::f32, CudaPrecision::bf16}) {
-        Generation g(precision);
+    for (const auto& [precision, kind] : {std::pair{CudaPrecision::f32, Model::llama}, {CudaPrecision::bf16, Model::llama}, {CudaPrecision::f32, Model::gpt2}, {CudaPrecision::bf16, Model::gpt2}}) {
+        Generation g(precision, kind);
+        INFO("precision " << int(precision) << ", model " << int(kind));
         GenerationSettings settings;
         settings.max_new_tokens = 12, settings.context_limit = 600;
         under_every_schedule([&] {
@@ -90,14 +103,31 @@ TEST_CASE("a stop is noticed, and the tokens behind it are dropped") {
 }
 
 TEST_CASE("one captured step serves all the others: the host launches kernels for three tokens only") {
-    Generation g(CudaPrecision::bf16);
-    GenerationSettings settings;
-    settings.max_new_tokens = 4;
-    g.graph_launches = 0, g.run(false, {1, 2, 3}, settings);
-    const std::size_t few = g.graph_launches;
-    settings.max_new_tokens = 40;
-    g.graph_launches = 0, g.run(false, {1, 2, 3}, settings);
-    CHECK(g.graph_launches == few);
+    for (const Model kind : all_models) {
+        Generation g(CudaPrecision::bf16, kind);
+        GenerationSettings settings;
+        settings.max_new_tokens = 4;
+        g.graph_launches = 0, g.run(false, {1, 2, 3}, settings);
+        const std::size_t few = g.graph_launches;
+        settings.max_new_tokens = 40;
+        g.graph_launches = 0, g.run(false, {1, 2, 3}, settings);
+        CHECK(g.graph_launches == few);
+    }
+}
+
+TEST_CASE("the last position of a model is used, and none behind it") {
+    for (const Model kind : all_models) {
+        Generation g(CudaPrecision::f32, kind, 20);
+        GenerationSettings settings;
+        settings.max_new_tokens = 11;  // of 21 tokens the last is not run
+        const std::vector<TokenId> prompt = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
+        const std::vector<TokenId> ids = g.run(false, prompt, settings).ids;
+        CHECK(ids.size() == 11);
+        CHECK(ids == g.run(true, prompt, settings).ids);
+        settings.max_new_tokens = 12;
+        CHECK_THROWS_AS(g.run(false, prompt, settings), Error);
+    }
+    CHECK(host_fault().empty());
 }
 
 TEST_CASE("several sequences at once give what each gives alone") {
@@ -108,15 +138,15 @@ TEST_CASE("several sequences at once give what each gives alone") {
     settings[2].processing = {.do_sample = true, .temperature = 1.2f, .top_k = 0, .top_p = 0.8f};
     settings[3].min_new_tokens = 3, settings[3].eos_token_ids = {1, 8};
     settings[5].processing = {.do_sample = true, .min_p = 0.05f};
-    for (const auto precision : {CudaPrecision::f32, CudaPrecision::bf16}) {
-        Generation g(precision);
+    for (const auto& [precision, kind] : {std::pair{CudaPrecision::f32, Model::llama}, {CudaPrecision::bf16, Model::llama}, {CudaPrecision::bf16, Model::gpt2}}) {
+        Generation g(precision, kind);
         std::vector<GenerationResult> alone;
         for (std::size_t i = 0; i < prompts.size(); ++i) alone.push_back(g.run(false, prompts[i], settings[i], i == 4 ? 2 : 1000));
         REQUIRE(alone[4].stop_reason == StopReason::cancelled);
         std::size_t schedule = 0;
         for (const std::size_t slots : {2u, 3u, 4u, 6u}) {  // six rows are cuBLAS's
             if (precision == CudaPrecision::bf16 && slots > 4) continue;
-            INFO(slots << " at once, precision " << int(precision));
+            INFO(slots << " at once, precision " << int(precision) << ", model " << int(kind));
             use_schedule(schedule++);
             DecoderState<Cuda> state = make_decoder_state(g.device, g.model, slots);
             std::vector<GenerationResult> results(prompts.size());

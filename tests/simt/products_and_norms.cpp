@@ -104,6 +104,32 @@ TEST_CASE("norms equal their reference, alone and as part of a product") {
     }
 }
 
+TEST_CASE("a product, the sum with what was there and LayerNorm equal their reference, in one launch behind many rows") {
+    std::vector<std::string> launches;
+    Cuda device({.precision = CudaPrecision::f32, .on_launch = [&](const CudaLaunch& launch) { launches.emplace_back(launch.name); }});
+    const std::vector<std::string> alone = {"add_and_layer_norm"};
+    under_every_schedule([&] {
+        for (const std::size_t width : {7u, 33u, 132u})
+            for (const std::size_t rows : {1u, 4u, 5u, 9u})
+                for (const Activation activation : {Activation::none, Activation::tanh}) {
+                    INFO(rows << " rows of " << width);
+                    const std::size_t k = 20;
+                    const Stored weight = random_matrix(DType::f32, width, k, 8);
+                    const CudaMatrix matrix = prepare_matrix(device, weight.view());
+                    const std::vector<float> x = random_floats(rows * k, 1), bias = random_floats(width, 2), gain = random_floats(width, 3), norm_bias = random_floats(width, 4), before = random_floats(rows * width, 5);
+                    std::vector<float> sum = before, expected(rows * width);
+                    reference::linear(x.data(), rows, weight.values.data(), width, k, {.bias = bias.data(), .activation = activation, .accumulate = true}, sum.data());
+                    reference::layer_norm(sum.data(), gain.data(), norm_bias.data(), 1e-5f, rows, width, expected.data());
+                    const CudaBuffer dx = to_device(device, x), dbias = to_device(device, bias), dgain = to_device(device, gain), dnorm_bias = to_device(device, norm_bias);
+                    CudaBuffer out = to_device(device, before);
+                    launches.clear();
+                    linear_layer_norm(device, dx.data(), rows, matrix, {.bias = dbias.data(), .activation = activation}, dgain.data(), dnorm_bias.data(), 1e-5f, out.data());
+                    CHECK((rows <= 4 || launches == alone));
+                    CHECK(largest_difference(from_device(device, out.data(), rows * width), expected) <= 1e-4);
+                }
+    });
+}
+
 TEST_CASE("rows of a table are looked up, and matrices are put together as they are asked for") {
     Cuda device;
     for (const DType type : {DType::f32, DType::bf16, DType::f16, DType::q8_0, DType::q6_k}) {

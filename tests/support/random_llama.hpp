@@ -1,15 +1,13 @@
 // A Llama of any size with random weights, as a file would give them.
 #pragma once
-#include <map>
 #include <string>
-#include <vector>
 
 #include "morsel/models/llama.hpp"
-#include "support/stored_matrix.hpp"
+#include "support/random_tensors.hpp"
 
 namespace morsel_test {
 
-class RandomWeights : public morsel::TensorSource {
+class RandomWeights : public RandomTensors {
   public:
     RandomWeights(const morsel::LlamaConfig& c, morsel::DType type) {
         const std::size_t q = c.num_attention_heads * c.head_dim, kv = c.num_key_value_heads * c.head_dim, h = c.hidden_size;
@@ -25,42 +23,6 @@ class RandomWeights : public morsel::TensorSource {
             matrix(at + "mlp.down_proj.weight", type, h, c.intermediate_size, 0.2f);
         }
     }
-    const morsel::TensorView* find(std::string_view name) const override {
-        const auto it = tensors_.find(std::string(name));
-        return it == tensors_.end() ? nullptr : &it->second.view;
-    }
-    std::vector<std::string> names() const override {
-        std::vector<std::string> all;
-        for (const auto& [name, tensor] : tensors_) all.push_back(name);
-        return all;
-    }
-    std::filesystem::path path() const override { return "random"; }
-
-  private:
-    struct Tensor {
-        Stored stored;
-        morsel::TensorView view;
-    };
-    // Normal values of that deviation.
-    void matrix(const std::string& name, morsel::DType type, std::size_t rows, std::size_t columns, float deviation) {
-        Tensor& tensor = tensors_[name];
-        tensor.stored = random_matrix(type, rows, columns, tensors_.size());
-        for (std::size_t i = 0; i < rows * columns; ++i) {
-            const float value = tensor.stored.values[i] * deviation;
-            if (type == morsel::DType::f32) {
-                std::memcpy(tensor.stored.bytes.data() + i * 4, &value, 4);
-            } else if (type == morsel::DType::bf16) {
-                const morsel::bf16 narrow = morsel::to_bf16(value);
-                std::memcpy(tensor.stored.bytes.data() + i * 2, &narrow, 2);
-            }
-        }
-        tensor.view = tensor.stored.view();
-    }
-    void vector(const std::string& name, std::size_t size) {
-        matrix(name, morsel::DType::f32, 1, size, 0.5f);
-        tensors_[name].view.shape = {size};
-    }
-    std::map<std::string, Tensor> tensors_;
 };
 
 // A small one whose head size the fast kernels have.

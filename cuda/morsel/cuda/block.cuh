@@ -7,6 +7,7 @@
 namespace morsel::kernels {
 
 inline constexpr unsigned all_lanes = 0xFFFFFFFFu;
+inline constexpr float log2_e = 1.4426950408889634f;  // e^x = 2^(x log2 e)
 
 __device__ inline float warp_sum(float x) {
     for (int bits = 16; bits > 0; bits /= 2) x += __shfl_xor_sync(all_lanes, x, bits);

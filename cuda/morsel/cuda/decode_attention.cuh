@@ -154,7 +154,7 @@ __global__ void __launch_bounds__(128) decode_attention(const DecodeAttention a)
 #pragma unroll
         for (int v = 0; v < Part::vectors; ++v)
 #pragma unroll
-            for (int j = 0; j < Part::vector; ++j) q[g].x[v][j] *= h.scale * 1.4426950408889634f;  // e^x = 2^(x log2 e)
+            for (int j = 0; j < Part::vector; ++j) q[g].x[v][j] *= h.scale * log2_e;
     }
     OnlineSum<D, KV> sums[Group];
     const unsigned end = min((chunk + 1) * decode_chunk, position);  // of the cached keys

@@ -1,8 +1,8 @@
 // Generation that stays on the GPU: the decode step of one sequence or several with the choice of their next tokens is captured as a CUDA graph,
 // whose state (tokens, positions, histories) lives in device memory, and is replayed for every token until one of them stops. The host reads
 // tokens while the next step runs, so a stop is noticed one step late, and what that step made of the sequence is dropped.
-// The host's way (decode_steps_on_host) remains for what the sampling kernel does not do (n-grams, typical, epsilon, eta), for models whose
-// step needs the host (GPT-2's positions), and where longrope would change its factors on the way.
+// The host's way (decode_steps_on_host) remains for what the sampling kernel does not do (n-grams, typical, epsilon, eta), and where longrope
+// would change its factors on the way or a sequence would pass its model's last position.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -127,8 +127,9 @@ struct ReadsStep {
 inline bool decodes_on_device(const DecoderModel<Cuda>& model, std::span<DecodedSequence* const> sequences) {
     const GenerationSettings& first = sequences[0]->continuation.settings();
     const std::size_t length = sequences[0]->continuation.history().size();
-    return std::holds_alternative<Llama<Cuda>>(model.model) && std::all_of(sequences.begin(), sequences.end(), [&](const DecodedSequence* one) {
+    return std::all_of(sequences.begin(), sequences.end(), [&](const DecodedSequence* one) {
         const Continuation& c = one->continuation;
+        if (c.history().size() + c.left() > model.max_tokens() + 1) return false;  // the last token is not run
         return samples_on_device(c.settings().processing) && c.settings().eos_token_ids.size() <= kernels::most_end_tokens && c.settings().sampled_vocab == first.sampled_vocab &&
                cache_reusable(model, c.history().size(), length) && cache_reusable(model, c.history().size(), c.history().size() + c.left());
     });
@@ -144,7 +145,7 @@ inline void decode_steps(Cuda& device, const DecoderModel<Cuda>& model, DecoderS
     std::size_t steps = SIZE_MAX;  // until one of them has as many tokens as it may
     for (const DecodedSequence* one : sequences) {
         slots.push_back(one->slot);
-        std::get<LlamaState<Cuda>>(state.state).cache.reserve(device, one->slot, one->continuation.history().size() + one->continuation.left());
+        std::visit([&](auto& s) { s.cache.reserve(device, one->slot, one->continuation.history().size() + one->continuation.left()); }, state.state);
         steps = std::min(steps, one->continuation.left());
     }
     detail::DeviceSequences on_device(device, sequences);

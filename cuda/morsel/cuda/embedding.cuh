@@ -35,8 +35,15 @@ struct EmbeddingTables {
         const std::uint8_t* rows = nullptr;
         std::size_t row_bytes = 0;
         DType type = DType::f32;
-        const TokenId* ids = nullptr;
+        const TokenId* ids = nullptr;  // [rows], or null: `steps` give them
+        bool positions = false;
     } tables[most_tables];
+    const CudaStep* steps = nullptr;  // [rows]
+
+    __device__ TokenId id(const Table& table, std::size_t row) const {
+        if (table.ids != nullptr) return table.ids[row];
+        return table.positions ? steps[row].past : steps[row].token;
+    }
 };
 
 __device__ inline float element_of(const EmbeddingTables::Table& table, const std::uint8_t* row, unsigned i) {
@@ -54,7 +61,7 @@ __global__ void embed_sum(const __grid_constant__ EmbeddingTables tables, unsign
         float sum = 0;
         for (unsigned t = 0; t < tables.count; ++t) {
             const EmbeddingTables::Table& table = tables.tables[t];
-            sum += element_of(table, table.rows + table.ids[row] * table.row_bytes, i);
+            sum += element_of(table, table.rows + tables.id(table, row) * table.row_bytes, i);
         }
         out[row * width + i] = sum;
     }
@@ -117,11 +124,12 @@ inline void embed_sum(Cuda& device, std::span<const EmbeddingRows<Cuda>> tables,
         if (one.table->quantised()) throw Error("sums of quantised embeddings are not supported on this device", {.key = "embed_sum"});
         ids.insert(ids.end(), one.ids.begin(), one.ids.end());
     }
-    const TokenId* uploaded = std::get<0>(detail::upload_lists(device, std::span<const TokenId>(ids)));
+    const TokenId* uploaded = device.step == nullptr ? std::get<0>(detail::upload_lists(device, std::span<const TokenId>(ids))) : nullptr;
     kernels::EmbeddingTables all;
+    all.steps = device.step;
     std::size_t row_bytes = 0;
     for (const EmbeddingRows<Cuda>& one : tables) {
-        all.tables[all.count] = {one.table->data.get(), one.table->row_bytes, one.table->type, uploaded + all.count * rows};
+        all.tables[all.count] = {one.table->data.get(), one.table->row_bytes, one.table->type, uploaded != nullptr ? uploaded + all.count * rows : nullptr, one.positions};
         row_bytes += one.table->in_features * one.table->element_bytes() + 4, ++all.count;
     }
     device.launch({.name = "embed_sum", .grid = dim3(static_cast<unsigned>(rows)), .block = dim3(128), .read = rows * row_bytes, .written = rows * width * 4}, kernels::embed_sum<>, all,

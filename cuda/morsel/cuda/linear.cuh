@@ -1,6 +1,6 @@
 // linear on the GPU: x · Wᵀ and what follows it. Few rows go to our own kernel (gemv.cuh), many to cuBLAS, with one kernel behind it
-// for bias, activation and gate. cuBLAS multiplies in bf16 or f32 (CudaPrecision); weights of another type are converted, some
-// megabytes at a time, on their way.
+// for bias, activation and gate, or for bias, activation, residual and LayerNorm. cuBLAS multiplies in bf16 or f32 (CudaPrecision); weights of
+// another type are converted, some megabytes at a time, on their way.
 #pragma once
 #include "morsel/cuda/gemv.cuh"
 #include "morsel/cuda/norm.cuh"
@@ -80,7 +80,8 @@ inline const void* product_weights(Cuda& device, const CudaMatrix& weight, DType
     return to;
 }
 
-inline void linear_many(Cuda& device, const float* x, std::size_t rows, const CudaMatrix& weight, const Epilogue& epilogue, float* out) {
+// y [rows, out_features] = x · weightᵀ + beta · y by cuBLAS.
+inline void product_of_many(Cuda& device, const float* x, std::size_t rows, const CudaMatrix& weight, float beta, float* y) {
     const std::size_t n = weight.out_features, k = weight.in_features, stride = weight.quantised() ? k : weight.row_elements();
     const DType product = device.precision() == CudaPrecision::bf16 && weight.type != DType::f32 ? DType::bf16 : DType::f32;
     const void* activations = x;
@@ -94,11 +95,9 @@ inline void linear_many(Cuda& device, const float* x, std::size_t rows, const Cu
         }
         activations = narrow, activation_stride = stride;
     }
-    const bool direct = epilogue.bias == nullptr && epilogue.activation == Activation::none && !epilogue.gated;
-    float* y = direct ? out : device.scratch_floats(scratch_products, rows * n);
     const std::size_t step = weight.type == product ? n : std::clamp<std::size_t>((std::size_t{64} << 20) / (stride * 4), 64, rows_per_finish);  // rows of weights
     const cudaDataType_t type = product == DType::bf16 ? CUDA_R_16BF : CUDA_R_32F;
-    const float one = 1, beta = direct && epilogue.accumulate ? 1.0f : 0.0f;
+    const float one = 1;
     for (std::size_t begin = 0; begin < n; begin += step) {
         const std::size_t count = std::min(step, n - begin);
         const void* w = product_weights(device, weight, product, begin, count);
@@ -107,14 +106,21 @@ inline void linear_many(Cuda& device, const float* x, std::size_t rows, const Cu
                                   activations, type, static_cast<int>(activation_stride), &beta, y + begin, CUDA_R_32F, static_cast<int>(n), CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT),
                      "cublasGemmEx");
     }
-    if (direct) return;
+}
+
+inline kernels::Finish finish_of(const Epilogue& epilogue) { return {epilogue.bias, epilogue.activation, epilogue.accumulate}; }
+
+inline void linear_many(Cuda& device, const float* x, std::size_t rows, const CudaMatrix& weight, const Epilogue& epilogue, float* out) {
+    const std::size_t n = weight.out_features;
+    if (epilogue.bias == nullptr && epilogue.activation == Activation::none && !epilogue.gated) return product_of_many(device, x, rows, weight, epilogue.accumulate ? 1.0f : 0.0f, out);
+    float* y = device.scratch_floats(scratch_products, rows * n);
+    product_of_many(device, x, rows, weight, 0, y);
     const std::size_t outputs = epilogue.gated ? n / 2 : n;
     for (std::size_t row = 0; row < rows; row += rows_per_finish) {
         const auto count = static_cast<unsigned>(std::min(rows_per_finish, rows - row));
         const CudaLaunch what{.name = "finish_product", .grid = dim3(static_cast<unsigned>((outputs + 255) / 256), count), .block = dim3(256),
                               .read = count * (n + (epilogue.accumulate ? outputs : 0)) * 4, .written = count * outputs * 4};
-        device.launch(what, epilogue.gated ? kernels::finish_product<true> : kernels::finish_product<false>, y + row * n, static_cast<unsigned>(n),
-                      kernels::Finish{epilogue.bias, epilogue.activation, epilogue.accumulate}, out + row * outputs);
+        device.launch(what, epilogue.gated ? kernels::finish_product<true> : kernels::finish_product<false>, y + row * n, static_cast<unsigned>(n), finish_of(epilogue), out + row * outputs);
     }
 }
 
@@ -137,6 +143,19 @@ inline void norm_linear(Cuda& device, const float* x, const float* gain, float e
     const std::size_t outputs = epilogue.gated ? weight.out_features / 2 : weight.out_features, most = detail::gemv_rows(device, weight);
     for (std::size_t row = 0; row < rows; row += most)
         detail::gemv(device, x + row * weight.in_features, gain, eps, std::min(most, rows - row), weight, epilogue, out + row * outputs);
+}
+
+// out = layer_norm(out + linear(x)); gain, bias [out_features]. Behind a product of many rows bias, activation, residual and norm are one launch.
+inline void linear_layer_norm(Cuda& device, const float* x, std::size_t rows, const CudaMatrix& weight, Epilogue epilogue, const float* gain, const float* bias, float eps, float* out) {
+    const std::size_t width = weight.out_features;
+    if (rows > detail::gemv_most_rows) {
+        float* y = device.scratch_floats(scratch_products, rows * width);
+        detail::product_of_many(device, x, rows, weight, 0, y);
+        return detail::add_and_layer_norm(device, y, detail::finish_of(epilogue), gain, bias, eps, rows, width, out);
+    }
+    epilogue.accumulate = true;
+    linear(device, x, rows, weight, epilogue, out);
+    layer_norm(device, out, gain, bias, eps, rows, width, out);
 }
 
 }  // namespace morsel

@@ -1,5 +1,6 @@
 // RMSNorm (Zhang and Sennrich 2019) and LayerNorm (Ba et al. 2016) on the GPU: one block a row, sums in a fixed order, so a row's result
 // does not depend on the rows beside it. For decoding RMSNorm is not a kernel of its own: the product that follows does it (gemv.cuh).
+// LayerNorm behind a product takes its bias, its activation and the residual with it.
 #pragma once
 #include "morsel/cuda/block.cuh"
 #include "morsel/cuda/device.cuh"
@@ -20,17 +21,19 @@ __global__ void rms_norm(const float* x, const float* gain, float eps, unsigned 
     for (unsigned i = threadIdx.x; i < width; i += blockDim.x) out[std::size_t{blockIdx.x} * width + i] = row[i] * scale * gain[i];
 }
 
-// bias may be null; residual, where not null, is added to x before.
-template <class = void>
-__global__ void layer_norm(const float* x, const float* residual, const float* gain, const float* bias, float eps, unsigned width, float* out) {
+// bias may be null. Added: to x comes a product [rows, width] before, finished by its own bias and activation.
+template <bool Added>
+__global__ void layer_norm(const float* x, const float* product, Finish finish, const float* gain, const float* bias, float eps, unsigned width, float* out) {
     __shared__ float space[32];
     float* row = ptx::dynamic_shared<float>();  // [width]
     ptx::wait_for_previous_kernels();
     const std::size_t at = std::size_t{blockIdx.x} * width;
     float sum = 0;
     for (unsigned i = threadIdx.x; i < width; i += blockDim.x) {
-        row[i] = residual != nullptr ? x[at + i] + residual[at + i] : x[at + i];
-        sum += row[i];
+        float value = x[at + i];
+        if constexpr (Added) value += activate(finish.activation, product[at + i] + (finish.bias != nullptr ? finish.bias[i] : 0.0f));
+        row[i] = value;
+        sum += value;
     }
     const float mean = block_sum(sum, space) / static_cast<float>(width);
     float squares = 0;
@@ -58,7 +61,18 @@ inline void rms_norm(Cuda& device, const float* x, const float* gain, float eps,
 inline void layer_norm(Cuda& device, const float* x, const float* gain, const float* bias, float eps, std::size_t rows, std::size_t width, float* out) {
     device.launch({.name = "layer_norm", .grid = dim3(static_cast<unsigned>(rows)), .block = dim3(detail::threads_for(width)), .shared_bytes = width * 4,
                    .read = (rows + (bias != nullptr ? 2 : 1)) * width * 4, .written = rows * width * 4},
-                  kernels::layer_norm<>, x, nullptr, gain, bias, eps, static_cast<unsigned>(width), out);
+                  kernels::layer_norm<false>, x, nullptr, kernels::Finish{}, gain, bias, eps, static_cast<unsigned>(width), out);
 }
+
+namespace detail {
+
+// out = layer_norm(out + finish(product)), in one launch; product, out [rows, width].
+inline void add_and_layer_norm(Cuda& device, const float* product, const kernels::Finish& finish, const float* gain, const float* bias, float eps, std::size_t rows, std::size_t width, float* out) {
+    device.launch({.name = "add_and_layer_norm", .grid = dim3(static_cast<unsigned>(rows)), .block = dim3(threads_for(width)), .shared_bytes = width * 4,
+                   .read = (2 * rows + (bias != nullptr ? 2 : 1) + (finish.bias != nullptr ? 1 : 0)) * width * 4, .written = rows * width * 4},
+                  kernels::layer_norm<true>, out, product, finish, gain, bias, eps, static_cast<unsigned>(width), out);
+}
+
+}  // namespace detail
 
 }  // namespace morsel

@@ -47,9 +47,9 @@ struct RunningAttention {
 };
 
 // qkv [rows, qkv_width], after rope_and_cache where Cached; out [rows, n_heads · head_dim]. Cached: causal over the cache; else every row
-// of a segment sees all rows of it, as floats.
+// of a segment sees all rows of it, as floats. 12 blocks: without a number ptxas takes 32 registers on sm_80, and spills.
 template <class KV, bool Cached>
-__global__ void __launch_bounds__(128) plain_attention(const float* qkv, const Heads h, const SegmentTable table, float* out) {
+__global__ void __launch_bounds__(128, 12) plain_attention(const float* qkv, const Heads h, const SegmentTable table, float* out) {
     constexpr unsigned threads = plain_attention_threads;
     __shared__ float q[plain_attention_most_dim], weight[threads], space[32];
     ptx::wait_for_previous_kernels();

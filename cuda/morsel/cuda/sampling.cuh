@@ -214,9 +214,9 @@ __device__ inline void keep_probable(SamplingSpace& space, float* x, unsigned co
 }
 
 // One block a sequence. logits [sequences, stride], of which [count] may be chosen; changed where not InShared. samplings [sequences]. history
-// [sequences, capacity]: prompt and tokens so far, the new one is appended. steps [sequences].
+// [sequences, capacity]: prompt and tokens so far, the new one is appended. steps [sequences]. One block an SM is enough, so that nothing spills.
 template <bool InShared>
-__global__ void __launch_bounds__(1024) sample(float* logits, unsigned stride, unsigned count, const Sampling* samplings, TokenId* history, unsigned capacity, CudaStep* steps) {
+__global__ void __launch_bounds__(1024, 1) sample(float* logits, unsigned stride, unsigned count, const Sampling* samplings, TokenId* history, unsigned capacity, CudaStep* steps) {
     __shared__ SamplingSpace space;
     __shared__ CudaStep step;
     __shared__ Sampling s;

@@ -241,10 +241,9 @@ const float* forward(D& device, const Deberta<D>& model, EncoderWork<D>& work, c
             const PositionTables tables{layer.position_keys.data(), layer.position_queries.data(), row_of_distance};
             disentangled_attention(device, qkv, shape, segments, std::span<const TokenId>(batch.position_ids), tables, context);
         });
-        if (i == 0 && c.conv_kernel_size > 0) {
-            linear(device, neighbours.data(), rows, model.conv.weight, {.bias = model.conv.bias.data(), .activation = c.conv_act, .accumulate = true}, hidden);
-            layer_norm(device, hidden, model.conv_norm.weight.data(), model.conv_norm.bias.data(), c.layer_norm_eps, rows, width, hidden);
-        }
+        if (i == 0 && c.conv_kernel_size > 0)
+            linear_layer_norm(device, neighbours.data(), rows, model.conv.weight, {.bias = model.conv.bias.data(), .activation = c.conv_act}, model.conv_norm.weight.data(),
+                              model.conv_norm.bias.data(), c.layer_norm_eps, hidden);
     }
     observe(model.layers.size(), hidden);
     return hidden;

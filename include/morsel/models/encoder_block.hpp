@@ -143,15 +143,15 @@ void run_block(D& device, const EncoderBlock<D>& block, const BlockShape& s, Enc
     float* qkv = work.qkv.data();                    // [rows, 3 hidden_size]
     float* context = work.context.data();            // [rows, hidden_size]
     float* intermediate = work.intermediate.data();  // [rows, intermediate_size]
-    const auto norm = [&](const LayerNorm<D>& n) { layer_norm(device, hidden, n.weight.data(), n.bias.data(), s.layer_norm_eps, rows, s.hidden_size, hidden); };
+    const auto add_and_norm = [&](const float* x, const Dense<D>& dense, const LayerNorm<D>& n) {
+        linear_layer_norm(device, x, rows, dense.weight, {.bias = dense.bias.data()}, n.weight.data(), n.bias.data(), s.layer_norm_eps, hidden);
+    };
 
     linear(device, hidden, rows, block.qkv.weight, {.bias = block.qkv.bias.data()}, qkv);
     attend(qkv, context);
-    linear(device, context, rows, block.attention_output.weight, {.bias = block.attention_output.bias.data(), .accumulate = true}, hidden);
-    norm(block.attention_norm);
+    add_and_norm(context, block.attention_output, block.attention_norm);
     linear(device, hidden, rows, block.intermediate.weight, {.bias = block.intermediate.bias.data(), .activation = s.hidden_act}, intermediate);
-    linear(device, intermediate, rows, block.output.weight, {.bias = block.output.bias.data(), .accumulate = true}, hidden);
-    norm(block.output_norm);
+    add_and_norm(intermediate, block.output, block.output_norm);
 }
 
 }  // namespace detail

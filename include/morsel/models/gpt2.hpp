@@ -176,7 +176,7 @@ const float* run_gpt2(D& device, const Gpt2<D>& model, EncoderWork<D>& work, KvC
     const RopeTable<D> no_rotation = make_rope_table(device, std::span<const float>());
     const auto norm = [&](const LayerNorm<D>& n, float* out) { layer_norm(device, hidden, n.weight.data(), n.bias.data(), c.layer_norm_eps, rows, width, out); };
 
-    const EmbeddingRows<D> embeddings[] = {{&model.wte, input_ids}, {&model.wpe, position_ids}};
+    const EmbeddingRows<D> embeddings[] = {{&model.wte, input_ids}, {&model.wpe, position_ids, true}};
     embed_sum(device, std::span<const EmbeddingRows<D>>(embeddings), hidden);
     for (std::size_t i = 0; i < model.layers.size(); ++i) {
         const Gpt2Layer<D>& layer = model.layers[i];
@@ -185,8 +185,7 @@ const float* run_gpt2(D& device, const Gpt2<D>& model, EncoderWork<D>& work, KvC
         observe(i, hidden);
         norm(layer.ln_1, context);
         linear(device, context, rows, layer.c_attn.weight, {.bias = layer.c_attn.bias.data()}, qkv);
-        rope_and_cache(device, qkv, shape, no_rotation, segments, cache, in_cache);
-        attention(device, qkv, shape, segments, cache, in_cache, context);
+        attend(device, qkv, shape, no_rotation, segments, cache, in_cache, context);
         linear(device, context, rows, layer.attn_c_proj.weight, {.bias = layer.attn_c_proj.bias.data(), .accumulate = true}, hidden);
         norm(layer.ln_2, context);
         linear(device, context, rows, layer.c_fc.weight, {.bias = layer.c_fc.bias.data(), .activation = c.hidden_act}, intermediate);

@@ -20,6 +20,8 @@
 //   void linear(D&, const float* x, size_t rows, const Matrix&, const Epilogue&, float* out);   out [rows, out_features]
 //   void norm_linear(D&, const float* x, const float* gain, float eps, size_t rows, const Matrix&, const Epilogue&, float* normed, float* out)
 //                                                                               linear of rms_norm; normed [rows, in_features] is work space
+//   void linear_layer_norm(D&, const float* x, size_t rows, const Matrix&, const Epilogue&, const float* gain, const float* bias, float eps, float* out)
+//                                                                               out = layer_norm(out + linear(x)): the end of a post-norm block
 //   void rope_and_cache(D&, float* qkv, const AttentionShape&, const RopeTable<D>&, std::span<const Segment>, KvCache<D>&, layer)
 //   RopeTable<D> make_rope_table(D&, span<const float> inverse_frequency, float scaling, size_t positions);
 //   KvCache<D> make_kv_cache(D&, size_t layers, slots, capacity, n_kv_heads, head_dim);        grows as positions are written
@@ -32,7 +34,7 @@
 //   void disentangled_attention(D&, const float* qkv, const AttentionShape&, std::span<const Segment>, std::span<const TokenId> positions,
 //                               const PositionTables&, float* out);                            bidirectional, with terms of distance
 //   TokenId argmax(D&, const float* values, size_t count);                                      the first of the greatest
-// norm_linear and attend have a default at the end of this file, for devices that gain nothing by doing both at once.
+// norm_linear, linear_layer_norm and attend have a default at the end of this file, for devices that gain nothing by doing both at once.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -97,6 +99,8 @@ template <class D>
 struct EmbeddingRows {
     const typename D::Matrix* table;  // [any, width]
     std::span<const TokenId> ids;     // [rows], below the table's rows
+    // The ids are the tokens' positions. A device that has tokens and positions in its own memory while it decodes reads those in place of `ids`.
+    bool positions = false;
 };
 
 // What disentangled attention adds for the distance of a query and a key: score = scale · (q·k + q·keys[r] + k·queries[r]), where
@@ -104,7 +108,7 @@ struct EmbeddingRows {
 struct PositionTables {
     const float* keys = nullptr;     // [rows, n_heads · head_dim] on the device, or null: no such term
     const float* queries = nullptr;  // [rows, n_heads · head_dim] on the device, or null
-    std::span<const std::uint32_t> row_of_distance = {};  // [2 longest - 1], longest: slots from a segment's first to its last position
+    std::span<const std::uint32_t> row_of_distance = {};  // [2 longest - 1], never falling; longest: slots from a segment's first to its last position
 };
 
 // Cosines and sines of rotary positions, and the keys and values of earlier tokens: each device specialises them.
@@ -125,6 +129,15 @@ void norm_linear(D& device, const float* x, const float* gain, float eps, std::s
                  float* normed, float* out) {
     rms_norm(device, x, gain, eps, rows, weight.in_features, normed);
     linear(device, normed, rows, weight, epilogue, out);
+}
+
+// gain, bias [out_features] of the norm; out [rows, out_features]. The epilogue is not gated; that it accumulates is understood.
+template <class D>
+void linear_layer_norm(D& device, const float* x, std::size_t rows, const typename D::Matrix& weight, Epilogue epilogue, const float* gain, const float* bias, float eps,
+                       float* out) {
+    epilogue.accumulate = true;
+    linear(device, x, rows, weight, epilogue, out);
+    layer_norm(device, out, gain, bias, eps, rows, weight.out_features, out);
 }
 
 template <class D>
