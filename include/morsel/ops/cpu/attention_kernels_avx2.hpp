@@ -95,18 +95,36 @@ template <std::size_t Count, std::size_t Vectors>
     }
 }
 
+// Panels, or vectors of 16 columns, at once.
+template <std::size_t Count> inline constexpr std::size_t panels_together = Count == 6 ? 1 : Count == 3 ? 2 : 4;
+
+// keys [panels][head_dim][16]; scores [Count][panels · 16].
+template <std::size_t Count> [[gnu::target("avx2,fma")]] void all_scores_avx2(const Query* queries, const float* keys, std::size_t panels, std::size_t head_dim, float* scores) {
+    constexpr std::size_t together = panels_together<Count>;
+    std::size_t p = 0;
+    for (; p + together <= panels; p += together) score_panels_avx2<Count, together>(queries, keys + p * head_dim * 16, head_dim, panels * 16, scores + p * 16);
+    for (; p < panels; ++p) score_panels_avx2<Count, 1>(queries, keys + p * head_dim * 16, head_dim, panels * 16, scores + p * 16);
+}
+
+// As weighted_plain, of scores [Count][padded].
+template <std::size_t Count>
+[[gnu::target("avx2,fma")]] void all_weighted_avx2(const Query* queries, const float* values, std::size_t stride, const float* scores, std::size_t padded, std::size_t begin, std::size_t end,
+                                                   std::size_t head_dim, const float* factor) {
+    constexpr std::size_t together = panels_together<Count>;
+    const std::size_t vectors = (head_dim + 15) / 16;
+    std::size_t v = 0;
+    for (; v + together <= vectors; v += together) weighted_vectors_avx2<Count, together>(queries, values, stride, scores, padded, begin, end, v * 16, head_dim, factor);
+    for (; v < vectors; ++v) weighted_vectors_avx2<Count, 1>(queries, values, stride, scores, padded, begin, end, v * 16, head_dim, factor);
+}
+
 template <std::size_t Count>
 [[gnu::target("avx2,fma")]] void attend_avx2(const Query* queries, const float* keys, const float* values, std::size_t stride, std::size_t panels, std::size_t begin, std::size_t end,
                                              std::size_t head_dim, float scale, float* scores) {
-    constexpr std::size_t together = Count == 6 ? 1 : Count == 3 ? 2 : 4;  // panels, or vectors of 16 columns
-    const std::size_t padded = panels * 16, vectors = (head_dim + 15) / 16;
-    std::size_t p = 0, v = 0;
-    for (; p + together <= panels; p += together) score_panels_avx2<Count, together>(queries, keys + p * head_dim * 16, head_dim, padded, scores + p * 16);
-    for (; p < panels; ++p) score_panels_avx2<Count, 1>(queries, keys + p * head_dim * 16, head_dim, padded, scores + p * 16);
+    const std::size_t padded = panels * 16;
+    all_scores_avx2<Count>(queries, keys, panels, head_dim, scores);
     float factor[Count];
     for (std::size_t n = 0; n < Count; ++n) factor[n] = softmax_avx2(scores + n * padded, queries[n].begin, queries[n].end, padded, scale);
-    for (; v + together <= vectors; v += together) weighted_vectors_avx2<Count, together>(queries, values, stride, scores, padded, begin, end, v * 16, head_dim, factor);
-    for (; v < vectors; ++v) weighted_vectors_avx2<Count, 1>(queries, values, stride, scores, padded, begin, end, v * 16, head_dim, factor);
+    all_weighted_avx2<Count>(queries, values, stride, scores, padded, begin, end, head_dim, factor);
 }
 
 }  // namespace morsel::detail

@@ -76,25 +76,28 @@ template <std::size_t Rows>
     }
 }
 
-// The same for a height of at most 8, 8 x 8 at a time. A stored vector reaches into the columns behind, which come next; so the last are left to the
-// plain loops.
+// The same for a height of at most 8, or 16, 8 x 8 at a time. Below a height of 8 a stored vector reaches into the columns behind, which come next; so
+// the last are left to the plain loops.
 [[gnu::target("avx2")]] inline void pack_rows_avx2(const float* x, std::size_t there, std::size_t stride, std::size_t columns, std::size_t height, float* out) {
     std::size_t k = 0;
     for (; k + 16 < columns; k += 8) {
-        __m256 row[8], t[8];
+        for (std::size_t first = 0; first < height; first += 8) {
+            __m256 row[8], t[8];
 #pragma GCC unroll 8
-        for (std::size_t r = 0; r < 8; ++r) row[r] = r < there ? _mm256_loadu_ps(x + r * stride + k) : _mm256_setzero_ps();
+            for (std::size_t r = 0; r < 8; ++r) row[r] = first + r < there ? _mm256_loadu_ps(x + (first + r) * stride + k) : _mm256_setzero_ps();
 #pragma GCC unroll 4
-        for (std::size_t r = 0; r < 8; r += 2) t[r] = _mm256_unpacklo_ps(row[r], row[r + 1]), t[r + 1] = _mm256_unpackhi_ps(row[r], row[r + 1]);
+            for (std::size_t r = 0; r < 8; r += 2) t[r] = _mm256_unpacklo_ps(row[r], row[r + 1]), t[r + 1] = _mm256_unpackhi_ps(row[r], row[r + 1]);
 #pragma GCC unroll 2
-        for (std::size_t r = 0; r < 8; r += 4) {  // row[r + c]: columns c and c + 4 of rows r … r + 3
-            row[r] = _mm256_shuffle_ps(t[r], t[r + 2], 0x44), row[r + 1] = _mm256_shuffle_ps(t[r], t[r + 2], 0xee);
-            row[r + 2] = _mm256_shuffle_ps(t[r + 1], t[r + 3], 0x44), row[r + 3] = _mm256_shuffle_ps(t[r + 1], t[r + 3], 0xee);
+            for (std::size_t r = 0; r < 8; r += 4) {  // row[r + c]: columns c and c + 4 of rows r … r + 3
+                row[r] = _mm256_shuffle_ps(t[r], t[r + 2], 0x44), row[r + 1] = _mm256_shuffle_ps(t[r], t[r + 2], 0xee);
+                row[r + 2] = _mm256_shuffle_ps(t[r + 1], t[r + 3], 0x44), row[r + 3] = _mm256_shuffle_ps(t[r + 1], t[r + 3], 0xee);
+            }
+            float* to = out + k * height + first;
+#pragma GCC unroll 4
+            for (std::size_t c = 0; c < 4; ++c) _mm256_storeu_ps(to + c * height, _mm256_permute2f128_ps(row[c], row[c + 4], 0x20));
+#pragma GCC unroll 4
+            for (std::size_t c = 0; c < 4; ++c) _mm256_storeu_ps(to + (c + 4) * height, _mm256_permute2f128_ps(row[c], row[c + 4], 0x31));
         }
-#pragma GCC unroll 4
-        for (std::size_t c = 0; c < 4; ++c) _mm256_storeu_ps(out + (k + c) * height, _mm256_permute2f128_ps(row[c], row[c + 4], 0x20));
-#pragma GCC unroll 4
-        for (std::size_t c = 0; c < 4; ++c) _mm256_storeu_ps(out + (k + c + 4) * height, _mm256_permute2f128_ps(row[c], row[c + 4], 0x31));
     }
     for (; k < columns; ++k)
         for (std::size_t r = 0; r < height; ++r) out[k * height + r] = r < there ? x[r * stride + k] : 0.0f;
@@ -158,7 +161,7 @@ template <std::size_t Rows>
 inline void pack_rows(Isa isa, const float* x, std::size_t there, std::size_t stride, std::size_t columns, std::size_t height, float* out) {
 #if defined(__x86_64__)
     if (isa >= Isa::avx512) return pack_rows_avx512(x, there, stride, columns, height, out);
-    if (isa == Isa::avx2) return pack_rows_avx2(x, there, stride, columns, height, out);
+    if (isa == Isa::avx2 && (height <= 8 || height == 16)) return pack_rows_avx2(x, there, stride, columns, height, out);
 #endif
     (void)isa;
     pack_rows_plain(x, there, stride, columns, height, out);

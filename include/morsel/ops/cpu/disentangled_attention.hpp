@@ -84,7 +84,44 @@ struct DisentangledCall {
 inline void disentangled_generic(const DisentangledCall& call) { disentangled_plain(call); }
 
 #if defined(__x86_64__)
-[[gnu::target("avx2,fma")]] inline void disentangled_avx2(const DisentangledCall& call) { disentangled_plain(call); }
+template <std::size_t Count>
+[[gnu::target("avx2,fma")]] void disentangled_avx2(const DisentangledCall& c) {
+    const std::size_t padded = c.panels * 16, first = c.first(), found_panels = c.band.keys != nullptr ? c.found_panels() : 0;
+    all_scores_avx2<Count>(c.queries, c.keys, c.panels, c.head_dim, c.scores);
+    all_scores_avx2<Count>(c.queries, c.band.keys + first * c.head_dim, found_panels, c.head_dim, c.found);
+    for (std::size_t p = 0; p < c.panels; ++p) {
+        __m256 sum[Count][2];
+#pragma GCC unroll 6
+        for (std::size_t n = 0; n < Count; ++n) {
+#pragma GCC unroll 2
+            for (std::size_t h = 0; h < 2; ++h) {
+                sum[n][h] = _mm256_loadu_ps(c.scores + n * padded + p * 16 + h * 8);
+                if (found_panels > 0) sum[n][h] = _mm256_add_ps(sum[n][h], _mm256_loadu_ps(c.found + n * found_panels * 16 + c.from[n] - first + p * 16 + h * 8));
+            }
+        }
+        if (c.band.queries != nullptr) {
+            const float* key = c.keys + p * c.head_dim * 16;
+            const float* query = c.band.queries + p * 16;
+            for (std::size_t j = 0; j < c.head_dim; ++j, key += 16, query += c.band.stride) {
+                const __m256 k[2] = {_mm256_loadu_ps(key), _mm256_loadu_ps(key + 8)};
+#pragma GCC unroll 6
+                for (std::size_t n = 0; n < Count; ++n) {
+#pragma GCC unroll 2
+                    for (std::size_t h = 0; h < 2; ++h) sum[n][h] = _mm256_fmadd_ps(k[h], _mm256_loadu_ps(query + c.from[n] + h * 8), sum[n][h]);
+                }
+            }
+        }
+#pragma GCC unroll 6
+        for (std::size_t n = 0; n < Count; ++n) {
+#pragma GCC unroll 2
+            for (std::size_t h = 0; h < 2; ++h) _mm256_storeu_ps(c.scores + n * padded + p * 16 + h * 8, sum[n][h]);
+        }
+    }
+    if (c.shown != nullptr) hide(c.shown, Count, padded, c.scores);
+    float factor[Count];
+    for (std::size_t n = 0; n < Count; ++n) factor[n] = softmax_avx2(c.scores + n * padded, 0, c.queries[n].end, padded, c.scale);
+    all_weighted_avx2<Count>(c.queries, c.values, c.stride, c.scores, padded, 0, c.queries[0].end, c.head_dim, factor);
+}
 
 template <std::size_t Count>
 [[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]] void disentangled_avx512(const DisentangledCall& c) {
@@ -128,23 +165,23 @@ template <std::size_t Count>
 
 inline void attend_disentangled(Isa isa, const DisentangledCall& call) {
 #if defined(__x86_64__)
-    if (isa >= Isa::avx512) {
+    if (isa >= Isa::avx2) {
         DisentangledCall part = call;
         for (std::size_t done = 0; done < call.count; done += part.count) {
             const std::size_t left = call.count - done;
             part.count = left >= 6 ? 6 : std::min<std::size_t>(left, 3);
             std::copy_n(call.queries + done, part.count, part.queries);
             std::copy_n(call.from + done, part.count, part.from);
+            const auto some = [&]<std::size_t Count>() { (isa >= Isa::avx512 ? disentangled_avx512<Count> : disentangled_avx2<Count>)(part); };
             switch (part.count) {
-                case 6: disentangled_avx512<6>(part); break;
-                case 3: disentangled_avx512<3>(part); break;
-                case 2: disentangled_avx512<2>(part); break;
-                default: disentangled_avx512<1>(part); break;
+                case 6: some.template operator()<6>(); break;
+                case 3: some.template operator()<3>(); break;
+                case 2: some.template operator()<2>(); break;
+                default: some.template operator()<1>(); break;
             }
         }
         return;
     }
-    if (isa == Isa::avx2) return disentangled_avx2(call);
 #endif
     (void)isa;
     disentangled_generic(call);
