@@ -227,16 +227,10 @@ inline void attend(Isa isa, const Query* queries, std::size_t count, const float
 #if defined(__x86_64__)
     if (isa >= Isa::avx2) {
         while (count > 0) {
-            const std::size_t n = count >= 6 ? 6 : std::min<std::size_t>(count, 3);
-            const auto some = [&]<std::size_t Count>() {
+            const std::size_t n = next_queries(count);
+            with_query_count(n, [&]<std::size_t Count>() {
                 (isa >= Isa::avx512 ? attend_avx512<Count> : attend_avx2<Count>)(queries, keys, values, stride, panels, begin, end, head_dim, scale, scores);
-            };
-            switch (n) {
-                case 6: some.template operator()<6>(); break;
-                case 3: some.template operator()<3>(); break;
-                case 2: some.template operator()<2>(); break;
-                default: some.template operator()<1>(); break;
-            }
+            });
             queries += n, count -= n;
         }
         return;

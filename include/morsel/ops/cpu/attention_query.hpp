@@ -14,4 +14,18 @@ struct Query {
     std::size_t begin = 0, end = 0;
 };
 
+// How many of `left` query vectors the kernels take next.
+inline std::size_t next_queries(std::size_t left) { return left >= query_group ? query_group : left < 3 ? left : 3; }
+
+// f.template operator()<Count>() for a count that next_queries gives.
+template <class F>
+void with_query_count(std::size_t count, F&& f) {
+    switch (count) {
+        case query_group: return f.template operator()<query_group>();
+        case 3: return f.template operator()<3>();
+        case 2: return f.template operator()<2>();
+        default: return f.template operator()<1>();
+    }
+}
+
 }  // namespace morsel::detail

@@ -99,8 +99,7 @@ template <std::size_t Rows>
             for (std::size_t c = 0; c < 4; ++c) _mm256_storeu_ps(to + (c + 4) * height, _mm256_permute2f128_ps(row[c], row[c + 4], 0x31));
         }
     }
-    for (; k < columns; ++k)
-        for (std::size_t r = 0; r < height; ++r) out[k * height + r] = r < there ? x[r * stride + k] : 0.0f;
+    pack_rows_plain(x + k, there, stride, columns - k, height, out + k * height);
 }
 
 template <std::size_t Rows>

@@ -168,17 +168,10 @@ inline void attend_disentangled(Isa isa, const DisentangledCall& call) {
     if (isa >= Isa::avx2) {
         DisentangledCall part = call;
         for (std::size_t done = 0; done < call.count; done += part.count) {
-            const std::size_t left = call.count - done;
-            part.count = left >= 6 ? 6 : std::min<std::size_t>(left, 3);
+            part.count = next_queries(call.count - done);
             std::copy_n(call.queries + done, part.count, part.queries);
             std::copy_n(call.from + done, part.count, part.from);
-            const auto some = [&]<std::size_t Count>() { (isa >= Isa::avx512 ? disentangled_avx512<Count> : disentangled_avx2<Count>)(part); };
-            switch (part.count) {
-                case 6: some.template operator()<6>(); break;
-                case 3: some.template operator()<3>(); break;
-                case 2: some.template operator()<2>(); break;
-                default: some.template operator()<1>(); break;
-            }
+            with_query_count(part.count, [&]<std::size_t Count>() { (isa >= Isa::avx512 ? disentangled_avx512<Count> : disentangled_avx2<Count>)(part); });
         }
         return;
     }

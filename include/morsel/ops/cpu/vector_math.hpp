@@ -77,6 +77,20 @@ namespace morsel::detail {
     }
 }
 
+// f.template operator()<Kind>() for the activations that have vector forms, which is all but tanh; gives whether it has one.
+template <class F>
+bool with_vector_activation(Activation activation, F&& f) {
+    switch (activation) {
+        case Activation::none: return f.template operator()<Activation::none>(), true;
+        case Activation::silu: return f.template operator()<Activation::silu>(), true;
+        case Activation::gelu: return f.template operator()<Activation::gelu>(), true;
+        case Activation::gelu_tanh: return f.template operator()<Activation::gelu_tanh>(), true;
+        case Activation::relu: return f.template operator()<Activation::relu>(), true;
+        case Activation::tanh: return false;
+    }
+    return false;
+}
+
 // What follows the product, for `rows` rows of 16 columns: y [rows][16] from matrix row `column` on, of which `count` exist;
 // where gated, `up` [rows][16] from matrix row `column + half`. out is the result's first row, out_stride floats a row.
 [[gnu::always_inline]] inline void finish(const Epilogue& epilogue, std::size_t column, std::size_t half, std::size_t count,

@@ -79,15 +79,8 @@ template <Activation Kind>
 // A panel of fewer columns, the last of a matrix, is finished by the plain loops.
 [[gnu::target("avx2,fma,f16c")]] inline void finish_avx2(const Epilogue& epilogue, std::size_t column, std::size_t half, std::size_t count, std::size_t rows, float* y, float* up, float* out,
                                                          std::size_t out_stride) {
-    if (count < 16) return finish(epilogue, column, half, count, rows, y, up, out, out_stride);
-    switch (epilogue.activation) {
-        case Activation::none: return finish_vectors_avx2<Activation::none>(epilogue, column, half, rows, y, up, out, out_stride);
-        case Activation::silu: return finish_vectors_avx2<Activation::silu>(epilogue, column, half, rows, y, up, out, out_stride);
-        case Activation::gelu: return finish_vectors_avx2<Activation::gelu>(epilogue, column, half, rows, y, up, out, out_stride);
-        case Activation::gelu_tanh: return finish_vectors_avx2<Activation::gelu_tanh>(epilogue, column, half, rows, y, up, out, out_stride);
-        case Activation::relu: return finish_vectors_avx2<Activation::relu>(epilogue, column, half, rows, y, up, out, out_stride);
-        case Activation::tanh: return finish(epilogue, column, half, 16, rows, y, up, out, out_stride);
-    }
+    const auto vectors = [&]<Activation Kind>() { finish_vectors_avx2<Kind>(epilogue, column, half, rows, y, up, out, out_stride); };
+    if (count < 16 || !with_vector_activation(epilogue.activation, vectors)) finish(epilogue, column, half, count, rows, y, up, out, out_stride);
 }
 
 }  // namespace morsel::detail

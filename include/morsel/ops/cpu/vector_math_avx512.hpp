@@ -102,14 +102,8 @@ template <Activation Kind>
                                                                                               std::size_t half, std::size_t count,
                                                                                               std::size_t rows, float* y, float* up,
                                                                                               float* out, std::size_t out_stride) {
-    switch (epilogue.activation) {
-        case Activation::none: return finish_vectors_avx512<Activation::none>(epilogue, column, half, count, rows, y, up, out, out_stride);
-        case Activation::silu: return finish_vectors_avx512<Activation::silu>(epilogue, column, half, count, rows, y, up, out, out_stride);
-        case Activation::gelu: return finish_vectors_avx512<Activation::gelu>(epilogue, column, half, count, rows, y, up, out, out_stride);
-        case Activation::gelu_tanh: return finish_vectors_avx512<Activation::gelu_tanh>(epilogue, column, half, count, rows, y, up, out, out_stride);
-        case Activation::relu: return finish_vectors_avx512<Activation::relu>(epilogue, column, half, count, rows, y, up, out, out_stride);
-        case Activation::tanh: return finish(epilogue, column, half, count, rows, y, up, out, out_stride);
-    }
+    const auto vectors = [&]<Activation Kind>() { finish_vectors_avx512<Kind>(epilogue, column, half, count, rows, y, up, out, out_stride); };
+    if (!with_vector_activation(epilogue.activation, vectors)) finish(epilogue, column, half, count, rows, y, up, out, out_stride);
 }
 
 #if defined(__GNUC__) && !defined(__clang__)
