@@ -116,6 +116,47 @@ TEST_CASE("ids alone equal those of encodings across chunks") {
     }
 }
 
+TEST_CASE("pieces cut between ideographs are not taken for whole pieces") {
+    // Tokens: all bytes, five ideographs, and of these 中文 by a merge, 文字 and 字符 by none: only a whole piece is those, with ignore_merges.
+    const auto in_alphabet = [](std::string_view text) {
+        std::string characters;
+        for (const char byte : text) unicode::append(characters, byte_to_character[static_cast<unsigned char>(byte)]);
+        return characters;
+    };
+    const Tokenizer original = morsel_test::load_tokenizer(test_data() / "tokenizers/byte_level.json");
+    for (const bool ignore_merges : {true, false}) {
+        Bpe model;
+        TokenId next = 0;
+        std::uint32_t rank = 0;
+        for (int byte = 0; byte < 256; ++byte) model.vocabulary.add(in_alphabet(std::string(1, static_cast<char>(byte))), next++);
+        std::vector<std::pair<std::string, std::string>> merges;
+        for (const std::string ideograph : {"中", "文", "字", "符", "測"}) {
+            merges.emplace_back(in_alphabet(ideograph.substr(0, 1)), in_alphabet(ideograph.substr(1, 1)));
+            merges.emplace_back(in_alphabet(ideograph.substr(0, 2)), in_alphabet(ideograph.substr(2, 1)));
+        }
+        merges.emplace_back(in_alphabet("中"), in_alphabet("文"));
+        for (const auto& [left, right] : merges)
+            if (!model.vocabulary.id(left + right)) model.vocabulary.add(left + right, next++);
+        for (const char* whole : {"文字", "字符", " 測"}) model.vocabulary.add(in_alphabet(whole), next++);
+        model.vocabulary.finish();
+        for (const auto& [left, right] : merges) add_merge(model, {left, right}, model.vocabulary.id(left), model.vocabulary.id(right), rank++);
+        model.ignore_merges = ignore_merges;
+        TokenizerParts parts;
+        parts.model = std::move(model);
+        parts.pre_tokenizer = original.parts().pre_tokenizer;
+        const Tokenizer tokenizer(std::move(parts));
+        CHECK(tokenizer.encode_ids("字符") == tokenizer.encode_plainly("字符").ids);
+        std::mt19937 random(13);
+        for (int i = 0; i < 3000; ++i) {
+            std::string text;
+            for (std::size_t n = random() % 14; n > 0; --n) text += std::vector<std::string>{"中", "文", "字", "符", "測", " ", "a", "。", "か", "é"}[random() % (i % 3 == 0 ? 10 : 5)];
+            INFO(text);
+            REQUIRE(tokenizer.encode_ids(text) == tokenizer.encode_plainly(text).ids);
+            REQUIRE(tokenizer.encode_with_offsets(text).offsets == tokenizer.encode_plainly(text).offsets);
+        }
+    }
+}
+
 TEST_CASE("a tokenizer that learns while encoding is the same from many threads and when moved") {
     Tokenizer original = morsel_test::load_tokenizer(test_data() / "tiny-llm");
     const Tokenizer tokenizer = std::move(original);

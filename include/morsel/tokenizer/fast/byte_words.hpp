@@ -35,7 +35,7 @@ class ByteWords {
         ByteWords words;
         words.merger_ = std::move(*merger);
         words.scanner_ = *known;
-        if (!model->ignore_merges) words.pairs_ = pairs_of(model->vocabulary);  // else a piece may be a token though no merge makes it
+        words.pairs_ = words.pairs_of(*model);
         return words;
     }
 
@@ -66,11 +66,14 @@ class ByteWords {
     }
 
   private:
-    // Which characters stand side by side in tokens.
-    static std::shared_ptr<const TokenPairs> pairs_of(const Vocabulary& vocabulary) {
-        auto pairs = std::make_shared<TokenPairs>(vocabulary.size());
+    // Which characters stand side by side in tokens. With ignore_merges a whole piece may be a token that no merges make; what a cut leaves must
+    // not be taken for one.
+    std::shared_ptr<const TokenPairs> pairs_of(const Bpe& model) const {
+        auto pairs = std::make_shared<TokenPairs>(model.vocabulary.size());
         std::string bytes;
-        vocabulary.for_each([&](std::string_view token, TokenId) {
+        MergeSpace space;
+        std::vector<TokenId> ids;
+        model.vocabulary.for_each([&](std::string_view token, TokenId id) {
             if (!has_high_bytes(token)) return;
             bytes.clear();
             for (std::size_t i = 0; i < token.size(); ++i) {  // the alphabet's characters have one byte or two
@@ -81,6 +84,10 @@ class ByteWords {
                 bytes += static_cast<char>(byte);
             }
             pairs->add(bytes);
+            if (!model.ignore_merges || !unicode::is_valid_utf8(bytes)) return;
+            ids.clear();
+            merger_.encode(bytes, space, ids);
+            if (ids.size() != 1 || ids[0] != id) pairs->keep_whole(bytes);
         });
         return pairs;
     }

@@ -4,6 +4,7 @@
 // A set of hashes: it may say "perhaps" where the answer is no, which costs a cut, never the other way round. Of ASCII characters, and of
 // U+2581 in tokens for the space in text, a table besides.
 #pragma once
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -38,8 +39,20 @@ class TokenPairs {
         }
     }
 
-    // Whether the characters before and at `text`, of which 2 bytes before and 3 from it on are readable, may be in one token.
+    // Has no cut be made right before what begins as `token` does, nor right behind what ends as it does; whole characters, not empty.
+    void keep_whole(std::string_view token) {
+        keeps_ = true;
+        char bytes[8] = {};
+        for (std::size_t k = 0; k < std::min<std::size_t>(3, token.size()); ++k) bytes[4 + k] = token[k];
+        set(hashed_.data(), slot_of(key_behind(bytes + 4)));
+        for (std::size_t k = 0; k < std::min<std::size_t>(2, token.size()); ++k) bytes[3 - k] = token[token.size() - 1 - k];
+        set(hashed_.data(), slot_of(key_before(bytes + 4)));
+    }
+
+    // Whether the characters before and at `text`, of which 2 bytes before and 3 from it on are readable, may be in one token, or must not be
+    // cut apart.
     bool may_meet(const char* text) const noexcept {
+        if (keeps_ && (test(hashed_.data(), slot_of(key_before(text))) || test(hashed_.data(), slot_of(key_behind(text))))) return true;
         return test(hashed_.data(), slot(text)) || test(partial_.data(), pair_of_bytes(text[-1], text[0]));
     }
 
@@ -61,14 +74,11 @@ class TokenPairs {
         const auto byte = static_cast<unsigned char>(lead);
         return byte < 0xC0 ? 1 : byte < 0xE0 ? 2 : 3;
     }
-    std::size_t slot(const char* at) const noexcept {
-        const auto byte = [&](int i) { return std::uint64_t{static_cast<unsigned char>(at[i])}; };
-        std::uint64_t key = byte(-1) << 24 | byte(0);
-        if (is_inner(at[-1])) key |= byte(-2) << 32;
-        if (byte(0) >= 0xC0) key |= byte(1) << 8;
-        if (byte(0) >= 0xE0) key |= byte(2) << 16;
-        return (key * 0x9e3779b97f4a7c15u) >> shift_;
-    }
+    static std::uint64_t byte(const char* at, int i) noexcept { return static_cast<unsigned char>(at[i]); }
+    static std::uint64_t key_before(const char* at) noexcept { return byte(at, -1) << 24 | (is_inner(at[-1]) ? byte(at, -2) << 32 : 0); }
+    static std::uint64_t key_behind(const char* at) noexcept { return byte(at, 0) | (byte(at, 0) >= 0xC0 ? byte(at, 1) << 8 : 0) | (byte(at, 0) >= 0xE0 ? byte(at, 2) << 16 : 0); }
+    std::size_t slot_of(std::uint64_t key) const noexcept { return (key * 0x9e3779b97f4a7c15u) >> shift_; }
+    std::size_t slot(const char* at) const noexcept { return slot_of(key_before(at) | key_behind(at)); }
     static std::size_t pair_of_bytes(char left, char right) noexcept {
         return std::size_t{static_cast<unsigned char>(left)} << 8 | static_cast<unsigned char>(right);
     }
@@ -76,7 +86,8 @@ class TokenPairs {
     static void set(std::uint64_t* bits, std::size_t i) noexcept { bits[i / 64] |= std::uint64_t{1} << (i % 64); }
 
     int shift_ = 64 - 12;
-    std::vector<std::uint64_t> hashed_;              // pairs of characters
+    bool keeps_ = false;                             // keep_whole has been called
+    std::vector<std::uint64_t> hashed_;              // pairs of characters; with the other one 0, characters that no cut may be beside
     std::array<std::uint64_t, 1024> partial_ = {};   // pairs of bytes, where a token has but part of a character
     std::array<std::uint64_t, 256> ascii_ = {};      // pairs of ASCII characters
 };
