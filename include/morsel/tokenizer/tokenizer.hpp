@@ -1,7 +1,7 @@
 // The tokenizer: text → ids with offsets, and back. A pipeline of values, as tokenizer.json describes it:
 //   text → added tokens cut out → normalizer → normalized added tokens cut out → pre-tokenizer → model → post-processor → Encoding.
-// Here stands the plain pipeline, which keeps the origin of every byte at every step, and the choice of the fast way where there is one
-// (fast/fast_encoder.hpp). Reference: Hugging Face tokenizers.
+// Every call has two ways: the plain pipeline (plain_pipeline.hpp), and for most tokenizers the fast way (fast/fast_encoder.hpp), which is held
+// equal to it. Reference: Hugging Face tokenizers.
 // Immutable after loading: one Tokenizer serves any number of threads.
 #pragma once
 #include <atomic>
@@ -24,6 +24,7 @@
 #include "morsel/tokenizer/fast/fast_decoder.hpp"
 #include "morsel/tokenizer/fast/fast_encoder.hpp"
 #include "morsel/tokenizer/id_batch.hpp"
+#include "morsel/tokenizer/plain_pipeline.hpp"
 #include "morsel/tokenizer/special_tokens_in_text.hpp"
 #include "morsel/tokenizer/tokenizer_parts.hpp"
 
@@ -113,7 +114,7 @@ class Tokenizer {
         IdsWithOffsets out;
         const TemplateProcessing* wrap = nullptr;
         const TrimOffsets* trim = nullptr;
-        bool simple = fast_ && text.size() <= max_text_bytes && !options.text_pair && !options.truncation && !options.padding && !options.dropout;
+        bool simple = fast_ && text.size() <= detail::max_text_bytes && !options.text_pair && !options.truncation && !options.padding && !options.dropout;
         for (const PostProcessor& p : parts_.post_processors) {
             const auto* is_template = std::get_if<TemplateProcessing>(&p);
             const auto* is_trim = std::get_if<TrimOffsets>(&p);
@@ -247,17 +248,6 @@ class Tokenizer {
     const Vocabulary& vocabulary() const { return vocabulary_of(parts_.model); }
 
   private:
-    struct Piece {
-        TokenId id;
-        std::uint32_t word;
-        Span origin;
-    };
-    // The unknown tokens of a unigram model are shown as the text they stand for: index and text.
-    using Surfaces = std::vector<std::pair<std::size_t, std::string>>;
-
-    // Offsets and word numbers are 32-bit in files and other tools; longer texts must be cut by the caller.
-    static constexpr std::size_t max_text_bytes = std::size_t{1} << 31;
-
     std::optional<TokenId> id_of(const std::optional<std::string>& token) const { return token ? token_to_id(*token) : std::nullopt; }
 
     static void check(const Truncation& t, std::size_t added_to_one, std::size_t added) {
@@ -309,14 +299,14 @@ class Tokenizer {
         f(nullptr, ids);
     }
 
-    // Appends the ids of a text: by the fast encoder where there is one for this tokenizer, else out of run(). `ids` are the workspace's.
+    // Appends the ids of a text: by the fast encoder where there is one for this tokenizer, else by the plain pipeline. `ids` are the workspace's.
     void append_ids(std::string_view text, const TemplateProcessing* wrap, const EncodeOptions& options, fast::Workspace* workspace, fast::Buffer<TokenId>& ids) const {
         const bool parse_special = parse_special_tokens(text, options);
         const auto append_text = [&] {
             const std::size_t before = ids.size();
-            if (workspace != nullptr && text.size() <= max_text_bytes && append_ids_fast(text, parse_special, *workspace)) return;
+            if (workspace != nullptr && text.size() <= detail::max_text_bytes && append_ids_fast(text, parse_special, *workspace)) return;
             ids.finish(ids.data() + before);
-            for (const Piece& piece : run(text, parse_special)) ids.push_back(piece.id);
+            for (const detail::PipelineToken& token : detail::run_plainly(parts_, text, parse_special)) ids.push_back(token.id);
         };
         if (wrap == nullptr) return append_text();
         for (const TemplatePiece& piece : wrap->single) {
@@ -327,15 +317,12 @@ class Tokenizer {
 
     bool append_ids_fast(std::string_view text, bool parse_special, fast::Workspace& workspace) const {
         const AddedTokens& added = parts_.added_tokens;
-        const auto plain = [this](std::string_view unit, std::vector<TokenId>& ids) {
-            for_each_token_of(unit, [&](const ModelToken& token, const AlignedText&, bool) { ids.push_back(token.id); });
-        };
         return added.for_each_raw(text, parse_special, [&](const AddedSplit& raw) {
             if (raw.token != nullptr) return workspace.ids.push_back(raw.token->id), true;
             const std::string_view section = text.substr(raw.begin, raw.end - raw.begin);
             return added.for_each_normalized(section, parse_special, [&](const AddedSplit& part) {
                 if (part.token != nullptr) return workspace.ids.push_back(part.token->id), true;
-                return fast_->encode(parts_, section.substr(part.begin, part.end - part.begin), raw.begin + part.begin, workspace, plain);
+                return fast_->encode(parts_, section.substr(part.begin, part.end - part.begin), raw.begin + part.begin, workspace);
             });
         });
     }
@@ -344,97 +331,29 @@ class Tokenizer {
     bool place_fast(std::string_view text, bool parse_special, bool pieces, fast::Workspace& workspace) const {
         workspace.placed.marks.clear(), workspace.placed.spans.clear();
         const AddedTokens& added = parts_.added_tokens;
-        const auto plain = [this](std::string_view unit, std::vector<fast::PlacedToken>& tokens) {
-            for_each_token_of(unit, [&](const ModelToken& token, const AlignedText& piece, bool first) {
-                const Span span = origin_of(piece, token.begin, token.end);
-                tokens.push_back({token.id, static_cast<std::uint32_t>(span.begin), static_cast<std::uint32_t>(span.end), first});
-            });
-        };
         return added.for_each_raw(text, parse_special, [&](const AddedSplit& raw) {
             if (raw.token != nullptr) return workspace.placed.push_back(raw.token->id << 1 | 1, raw.begin, raw.end), true;
             const std::string_view section = text.substr(raw.begin, raw.end - raw.begin);
             return added.for_each_normalized(section, parse_special, [&](const AddedSplit& part) {
                 if (part.token != nullptr) return workspace.placed.push_back(part.token->id << 1 | 1, raw.begin + part.begin, raw.begin + part.end), true;
-                return fast_->place(parts_, section.substr(part.begin, part.end - part.begin), raw.begin + part.begin, pieces, workspace, plain);
+                return fast_->place(parts_, section.substr(part.begin, part.end - part.begin), raw.begin + part.begin, pieces, workspace);
             });
         });
-    }
-
-    // f(ModelToken, the piece it is a part of, whether it is the first one) for the tokens of a unit by the plain pipeline.
-    template <class F> void for_each_token_of(std::string_view unit, F&& f) const {
-        AlignedText section = aligned(unit);
-        if (parts_.normalizer) normalize(*parts_.normalizer, section);
-        std::vector<AlignedText> pieces;
-        pieces.push_back(std::move(section));
-        if (parts_.pre_tokenizer) pre_tokenize(*parts_.pre_tokenizer, pieces);
-        ModelTokens tokens;
-        for (const AlignedText& piece : pieces) {
-            if (piece.text.empty()) continue;
-            tokens.clear();
-            tokenize(parts_.model, piece.text, tokens);
-            for (const ModelToken& token : tokens) f(token, piece, &token == tokens.data());
-        }
-    }
-
-    // The tokens of a text, with nothing added.
-    std::vector<Piece> run(std::string_view text, bool parse_special, Surfaces* surfaces = nullptr, const std::optional<BpeDropout>& dropout = {}) const {
-        if (text.size() > max_text_bytes) throw Error("the text is too long", {.expected = "at most 2 GiB", .found = std::to_string(text.size()) + " bytes"});
-        std::vector<Piece> out;
-        std::uint32_t word = 0;
-        ModelTokens tokens;
-        const auto* unigram = std::get_if<Unigram>(&parts_.model);
-        const Bpe* const random = dropout ? std::get_if<Bpe>(&parts_.model) : nullptr;
-        std::uint64_t draws = 0;
-        for (const AddedSplit& raw : parts_.added_tokens.split_raw(text, parse_special)) {
-            if (raw.token != nullptr) {
-                out.push_back({raw.token->id, word++, {raw.begin, raw.end}});
-                continue;
-            }
-            const std::string_view section_text = text.substr(raw.begin, raw.end - raw.begin);
-            if (const auto* sentencepiece = std::get_if<SentencePiece>(&parts_.model)) {
-                for (const SentencePieceToken& t : encode_section(*sentencepiece, section_text)) out.push_back({t.id, word, {raw.begin + t.begin, raw.begin + t.end}});
-                ++word;
-                continue;
-            }
-            AlignedText section = aligned(section_text, raw.begin);
-            if (parts_.normalizer) normalize(*parts_.normalizer, section);
-            for (const AddedSplit& part : parts_.added_tokens.split_normalized(section.text, parse_special)) {
-                if (part.token != nullptr) {
-                    out.push_back({part.token->id, word++, origin_of(section, part.begin, part.end)});
-                    continue;
-                }
-                std::vector<AlignedText> pieces;
-                pieces.push_back(part.begin == 0 && part.end == section.text.size() ? std::move(section) : slice(section, part.begin, part.end));
-                if (parts_.pre_tokenizer) pre_tokenize(*parts_.pre_tokenizer, pieces);
-                for (const AlignedText& piece : pieces) {
-                    if (piece.text.empty()) continue;
-                    tokens.clear();
-                    if (random != nullptr) tokenize(*random, piece.text, *dropout, draws, tokens);
-                    else tokenize(parts_.model, piece.text, tokens);
-                    for (const ModelToken& t : tokens) {
-                        if (surfaces != nullptr && unigram != nullptr && t.id == unigram->unk_id) surfaces->emplace_back(out.size(), piece.text.substr(t.begin, t.end - t.begin));
-                        out.push_back({t.id, word, origin_of(piece, t.begin, t.end)});
-                    }
-                    ++word;
-                }
-            }
-        }
-        return out;
     }
 
     Encoding sequence(std::string_view text, std::uint32_t type, const EncodeOptions& options, bool fast) const {
         const bool parse_special = parse_special_tokens(text, options);
         Encoding e;
         if (!fast || options.dropout || !sequence_fast(text, parse_special, e)) {
-            Surfaces surfaces;
-            const std::vector<Piece> pieces = run(text, parse_special, &surfaces, options.dropout);
-            const std::size_t n = pieces.size();
+            detail::Surfaces surfaces;
+            const std::vector<detail::PipelineToken> tokens = detail::run_plainly(parts_, text, parse_special, &surfaces, options.dropout);
+            const std::size_t n = tokens.size();
             e.ids.reserve(n), e.tokens.reserve(n), e.offsets.reserve(n), e.word_ids.reserve(n);
-            for (const Piece& piece : pieces) {
-                e.ids.push_back(piece.id);
-                e.tokens.emplace_back(id_to_token(piece.id).value_or(""));
-                e.offsets.push_back(piece.origin);
-                e.word_ids.emplace_back(piece.word);
+            for (const detail::PipelineToken& token : tokens) {
+                e.ids.push_back(token.id);
+                e.tokens.emplace_back(id_to_token(token.id).value_or(""));
+                e.offsets.push_back(token.origin);
+                e.word_ids.emplace_back(token.word);
             }
             for (auto& [i, surface] : surfaces) e.tokens[i] = std::move(surface);
         }
@@ -448,7 +367,7 @@ class Tokenizer {
 
     // Ids, tokens, offsets and words by the fast encoder. Gives false, and leaves `e` as it is, where that cannot be.
     bool sequence_fast(std::string_view text, bool parse_special, Encoding& e) const {
-        if (!fast_ || text.size() > max_text_bytes) return false;
+        if (!fast_ || text.size() > detail::max_text_bytes) return false;
         const auto workspace = fast_->workspace();
         if (!place_fast(text, parse_special, true, *workspace)) return false;
         const auto marks = workspace->placed.marks.values();

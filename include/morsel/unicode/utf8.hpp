@@ -44,6 +44,12 @@ inline CodePoint decode(std::string_view text, std::size_t position) noexcept {
     return {value, length, true};
 }
 
+// Bytes of the character that begins with `lead`, in valid UTF-8.
+inline std::size_t size_of_lead(char lead) noexcept {
+    const int ones = std::countl_one(static_cast<unsigned char>(lead));
+    return ones == 0 ? 1 : static_cast<std::size_t>(ones);
+}
+
 // The code point at `position`, which it moves past. Meant for valid UTF-8; on any other bytes it gives U+FFFD and goes on.
 inline char32_t next_code_point(std::string_view text, std::size_t& position) noexcept {
     const auto lead = static_cast<unsigned char>(text[position]);

@@ -73,8 +73,8 @@ class BertWords {
 
   private:
     TokenTrie::Match next(std::string_view word, std::size_t at) const noexcept {
-        if (at == 0) return trie_.longest(word);
-        return continuation_ == TokenTrie::no_node ? TokenTrie::Match{} : trie_.longest(word.substr(at), continuation_);
+        if (at == 0) return trie_.longest(word, trie_.root());
+        return continuation_ ? trie_.longest(word.substr(at), *continuation_) : TokenTrie::Match{};
     }
 
     // How many characters `word` has; 0 where it is more than one word, or the normalizer does more to it than ASCII case.
@@ -101,7 +101,7 @@ class BertWords {
     }
 
     TokenTrie trie_;
-    std::uint32_t continuation_ = TokenTrie::no_node;  // where "##" leads to
+    std::optional<TokenTrie::Place> continuation_;  // where "##" leads to
     TokenId unknown_ = 0;
     std::size_t most_characters_ = 0;
     bool lowercase_ = false;

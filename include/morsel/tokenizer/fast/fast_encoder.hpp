@@ -4,7 +4,7 @@
 //   byte_words.hpp       byte-level BPE: pieces of the split pattern
 //   spaced_words.hpp     SentencePiece's BPE, and like it: no pattern; units cut where the vocabulary proves that it is safe
 //   plain_units.hpp      any model after BERT's pre-tokenizer or others that cut at spaces
-// The plain pipeline in tokenizer.hpp is the reference; tests hold the two equal. A tokenizer of another kind has no fast encoder.
+// The plain pipeline (plain_pipeline.hpp) is the reference; tests hold the two equal. A tokenizer of another kind has no fast encoder.
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -56,9 +56,8 @@ class FastEncoder {
     WorkspacePool::Loan workspace() { return pool_.take(); }
 
     // Appends to workspace.ids the ids of one section, the text between added tokens, which begins at byte `begin` of the whole. `parts`
-    // are those it was made for; plain(text, ids) appends the ids of a section by the plain pipeline. Gives false where the section is no
-    // UTF-8; what ids there are then mean nothing.
-    template <class Plain> bool encode(const TokenizerParts& parts, std::string_view section, std::size_t begin, Workspace& workspace, Plain&& plain) const {
+    // are those it was made for. Gives false where the section is no UTF-8; what ids there are then mean nothing.
+    bool encode(const TokenizerParts& parts, std::string_view section, std::size_t begin, Workspace& workspace) const {
         if (section.empty()) return true;
         std::string normalized;
         if (normalize_first_) {
@@ -80,13 +79,13 @@ class FastEncoder {
         if (const auto* spaced = std::get_if<SpacedWords>(&words_))
             return encode_by(section, workspace, [&](std::string_view unit, std::vector<TokenId>& ids) { spaced->encode(parts, unit, workspace.merge, ids); });
         const auto& units = std::get<PlainUnits>(words_);
-        return encode_by(section, workspace, [&](std::string_view unit, std::vector<TokenId>& ids) { units.encode(parts, unit, workspace.word, workspace.unigram, ids, plain); });
+        return encode_by(section, workspace, [&](std::string_view unit, std::vector<TokenId>& ids) { units.encode(parts, unit, workspace.word, workspace.unigram, ids); });
     }
 
-    // The same for workspace.placed: marks, and the bytes of the whole text that they stand for. plain(text, tokens) appends PlacedTokens.
+    // The same for workspace.placed: marks, and the bytes of the whole text that they stand for.
     // `pieces`: whether the marks must tell pieces apart, else they may begin more of them. Also gives false where the section must be normalized first,
     // or a precompiled charsmap makes offsets drift: in the reference they then depend on what is before a unit.
-    template <class Plain> bool place(const TokenizerParts& parts, std::string_view section, std::size_t begin, bool pieces, Workspace& workspace, Plain&& plain) const {
+    bool place(const TokenizerParts& parts, std::string_view section, std::size_t begin, bool pieces, Workspace& workspace) const {
         if (section.empty()) return true;
         if (!can_place_) return false;
         if (normalize_first_)
@@ -110,7 +109,7 @@ class FastEncoder {
         } else {
             const auto& units = std::get<PlainUnits>(words_);
             done = place_by(section, origin, workspace, [&](std::string_view unit, std::vector<PlacedToken>& tokens) {
-                const bool stays = units.place(parts, unit, workspace.word, tokens, plain);
+                const bool stays = units.place(parts, unit, workspace.word, workspace.unigram, tokens);
                 drift = drift || !stays;
                 return stays;
             });

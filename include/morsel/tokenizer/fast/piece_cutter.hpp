@@ -44,7 +44,7 @@ struct Pieces {
 struct CutRule {
     SplitScanner scanner = {};
     std::shared_ptr<const TokenPairs> pairs = {};  // null: no cuts but those of the scanner
-    bool newlines_are_spaces = false;              // for SpacedUnits: the normalizer makes spaces of them
+    bool white_is_space = false;                   // for SpacedUnits: the normalizer makes spaces of \t \n \f \r
     bool letters_end_at_spaces = false;            // for SpacedUnits: no token holds an ASCII letter and a space behind it
 };
 

@@ -1,6 +1,6 @@
 // Words of tokenizers whose model is whatever it is, but whose pre-tokenizer cuts at spaces: BERT's; Metaspace, WhitespaceSplit, CLIP's pattern,
 // GPT-2's (Falcon), and beside them steps that do not look across spaces. Decides whether a tokenizer is of that kind and where its text may be
-// cut (unit_cutter.hpp). A new unit goes through the plain pipeline, most of BERT's and ASCII ones of unigram models through a shorter way.
+// cut (unit_cutter.hpp). A new unit goes through the plain pipeline, most of BERT's and of unigram models through shorter ways.
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -17,6 +17,7 @@
 #include "morsel/tokenizer/fast/placed_words.hpp"
 #include "morsel/tokenizer/fast/unigram_words.hpp"
 #include "morsel/tokenizer/fast/unit_cutter.hpp"
+#include "morsel/tokenizer/plain_pipeline.hpp"
 #include "morsel/tokenizer/tokenizer_parts.hpp"
 
 namespace morsel::fast {
@@ -40,22 +41,31 @@ class PlainUnits {
         return bpe == nullptr || bpe->unk_token || (ends_in_bytes(*parts.pre_tokenizer) && BytePairMerger::create(*bpe));
     }
 
-    // Appends the ids of a unit; plain(unit, ids) does so by the plain pipeline.
-    template <class Plain>
-    void encode(const TokenizerParts& parts, std::string_view unit, std::string& scratch, UnigramSpace& space, std::vector<TokenId>& ids, Plain&& plain) const {
-        if (unigram_ && unigram_->encode(std::get<Unigram>(parts.model), unit, space)) {
+    // Appends the ids of a unit.
+    void encode(const TokenizerParts& parts, std::string_view unit, std::string& scratch, UnigramSpace& space, std::vector<TokenId>& ids) const {
+        if (bert_ && bert_->encode(unit, scratch, [&](TokenId id, std::size_t, std::size_t) { ids.push_back(id); })) return;
+        if (unigram_) {
+            unigram_->encode(parts, unit, space);
             for (const ModelToken& token : space.tokens) ids.push_back(token.id);
             return;
         }
-        if (!bert_ || !bert_->encode(unit, scratch, [&](TokenId id, std::size_t, std::size_t) { ids.push_back(id); })) plain(unit, ids);
+        const auto tokens_of = [&](std::string_view piece, ModelTokens& tokens) { tokenize(parts.model, piece, tokens); };
+        morsel::detail::for_each_token_of(parts, unit, tokens_of, [&](const ModelToken& token, const AlignedText&, bool) { ids.push_back(token.id); });
     }
 
     // The same with the bytes that each stands for. Gives false, and appends nothing, where a precompiled charsmap makes offsets drift: in the
     // reference those of all that comes behind then depend on the unit.
-    template <class Plain> bool place(const TokenizerParts& parts, std::string_view unit, std::string& scratch, std::vector<PlacedToken>& tokens, Plain&& plain) const {
+    bool place(const TokenizerParts& parts, std::string_view unit, std::string& scratch, UnigramSpace& space, std::vector<PlacedToken>& tokens) const {
         if (may_drift_ && !offsets_stay(*parts.normalizer, unit)) return false;
         const auto put = [&](TokenId id, std::size_t from, std::size_t to) { tokens.push_back({id, static_cast<std::uint32_t>(from), static_cast<std::uint32_t>(to), tokens.empty()}); };
-        if (!bert_ || !bert_->encode(unit, scratch, put)) plain(unit, tokens);
+        if (bert_ && bert_->encode(unit, scratch, put)) return true;
+        const auto put_token = [&](const ModelToken& token, const AlignedText& piece, bool first) {
+            const Span span = origin_of(piece, token.begin, token.end);
+            tokens.push_back({token.id, static_cast<std::uint32_t>(span.begin), static_cast<std::uint32_t>(span.end), first});
+        };
+        const auto tokens_of = [&](std::string_view piece, ModelTokens& found) { tokenize(parts.model, piece, found); };
+        if (unigram_) unigram_->for_each_token_of(parts, unit, space, put_token);
+        else morsel::detail::for_each_token_of(parts, unit, tokens_of, put_token);
         return true;
     }
 
@@ -63,6 +73,7 @@ class PlainUnits {
     bool take(const TokenizerParts& parts) {
         if (!parts.pre_tokenizer || std::holds_alternative<SentencePiece>(parts.model)) return false;
         const auto& steps = parts.pre_tokenizer->steps;
+        if (steps.empty()) return false;
         if (steps.size() == 1 && std::holds_alternative<BertPreTokenizer>(steps[0])) {
             if (!parts.normalizer || parts.normalizer->steps.size() != 1) return false;
             const auto* bert = std::get_if<BertNormalizer>(&parts.normalizer->steps[0]);
@@ -71,7 +82,9 @@ class PlainUnits {
             bert_ = BertWords::create(parts.model, *bert);
             return true;
         }
-        if (parts.normalizer && !std::all_of(parts.normalizer->steps.begin(), parts.normalizer->steps.end(), [](const auto& step) { return stays_within_units(step); })) return false;
+        std::string mark;  // what Metaspace makes of a space, where it is the only step
+        if (const auto* metaspace = std::get_if<MetaspacePreTokenizer>(&steps.front()); metaspace != nullptr && steps.size() == 1) unicode::append(mark, metaspace->replacement);
+        if (parts.normalizer && !std::all_of(parts.normalizer->steps.begin(), parts.normalizer->steps.end(), [&](const auto& step) { return stays_within_units(step, mark); })) return false;
         const auto cuts_at_spaces = [](const auto& step) {
             if (std::holds_alternative<WhitespaceSplitPreTokenizer>(step)) return true;
             if (const auto* bytes = std::get_if<ByteLevelPreTokenizer>(&step)) return bytes->use_regex && !bytes->add_prefix_space;
@@ -93,17 +106,19 @@ class PlainUnits {
         if (std::none_of(steps.begin(), steps.end(), cuts_at_spaces) || !std::all_of(steps.begin(), steps.end(), [&](const auto& step) { return cuts_at_spaces(step) || looks_at_words_only(step); }))
             return false;
         unigram_ = UnigramWords::create(parts);
-        cutter_ = unit_cutter<detail::SpacedUnits>({.newlines_are_spaces = unigram_ && unigram_->is_space('\n') && unigram_->is_space('\r')});
+        const auto is_space = [&](char c) { return unigram_->is_space(c); };
+        constexpr std::string_view white = "\t\n\f\r";
+        cutter_ = unit_cutter<detail::SpacedUnits>({.white_is_space = unigram_ && std::all_of(white.begin(), white.end(), is_space)});
         return true;
     }
 
-    // Whether a normalizer does to a unit what it does to it among others.
-    template <class Step> static bool stays_within_units(const Step& step) {
+    // Whether a normalizer does to a unit what it does to it among others. `mark`: what is as good as a space, or empty.
+    template <class Step> static bool stays_within_units(const Step& step, std::string_view mark) {
         if (const auto* replace = std::get_if<ReplaceNormalizer>(&step)) {
             if (const auto* literal = std::get_if<std::string>(&replace->pattern.matcher)) return literal->find(' ') == literal->npos && replace->content.find(' ') == std::string::npos;
             const auto* run = std::get_if<ClassRun>(&replace->pattern.matcher);
             const bool spaces = run != nullptr && (run->of == ClassRun::Class::white_space || (run->of == ClassRun::Class::character && run->character == U' '));
-            return spaces && run->greedy && replace->content == " ";
+            return spaces && run->greedy && (replace->content == " " || (!mark.empty() && replace->content == mark));
         }
         if (const auto* strip = std::get_if<StripNormalizer>(&step)) return !strip->left;
         return std::holds_alternative<UnicodeNormalizer>(step) || std::holds_alternative<LowercaseNormalizer>(step) || std::holds_alternative<StripAccentsNormalizer>(step) ||

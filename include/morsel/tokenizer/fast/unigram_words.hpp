@@ -1,6 +1,7 @@
-// Normalizer, Metaspace and unigram model on one unit (unit_cutter.hpp) of ASCII characters that the normalizer changes one by one, or not
-// at all: what the fast way does with a word that it meets for the first time. Its tokens are found by walks through a trie; the best
-// path is computed as in models/unigram.hpp. Other units are for the plain pipeline.
+// Normalizer, Metaspace and unigram model on one unit (unit_cutter.hpp): what the fast way does with a word that it meets for the first time.
+// Characters that the normalizer changes one by one are looked up (mapped_characters.hpp); others stay where its character map has no rule for
+// them; units with still others go through the plain normalizer and pre-tokenizer. Tokens are found by walks through a trie; the best path is
+// computed as in models/unigram.hpp.
 #pragma once
 #include <array>
 #include <cstddef>
@@ -11,8 +12,11 @@
 #include <variant>
 #include <vector>
 
+#include "morsel/tokenizer/fast/mapped_characters.hpp"
 #include "morsel/tokenizer/fast/token_trie.hpp"
+#include "morsel/tokenizer/plain_pipeline.hpp"
 #include "morsel/tokenizer/tokenizer_parts.hpp"
+#include "morsel/unicode/properties.hpp"
 #include "morsel/unicode/utf8.hpp"
 
 namespace morsel::fast {
@@ -22,6 +26,7 @@ struct UnigramSpace {
     std::string word = {};
     std::vector<morsel::detail::UnigramBest> best = {};
     ModelTokens tokens = {};
+    MappedCharacters mapped = {};
 };
 
 class UnigramWords {
@@ -39,8 +44,10 @@ class UnigramWords {
         words.marks_all_ = metaspace->prepend == MetaspacePreTokenizer::Prepend::always;
         words.marks_spaces_ = !drops_space;
         unicode::append(words.mark_, metaspace->replacement);
-        for (std::size_t c = 0; c < 0x7F; ++c) words.becomes_[c] = normalized(parts, static_cast<char>(c));
+        for (char32_t c = 0; c < 0x7F; ++c) words.becomes_[c] = MappedCharacters::normalized(parts.normalizer, c);
         if (words.becomes_[' '] != ' ') return std::nullopt;
+        words.map_step_ = only_map(parts);
+        words.joins_spaces_ = drops_space || words.joins_runs(parts);
         auto trie = TokenTrie::create(unigram->vocabulary);
         if (!trie) return std::nullopt;
         words.trie_ = std::move(*trie);
@@ -50,62 +57,107 @@ class UnigramWords {
     // Whether the normalizer makes a space of this ASCII character.
     bool is_space(char c) const noexcept { return static_cast<unsigned char>(c) < 0x80 && becomes_[static_cast<unsigned char>(c)] == ' '; }
 
-    // The tokens of a unit in space.tokens. Gives false where it is for the plain pipeline.
-    bool encode(const Unigram& model, std::string_view unit, UnigramSpace& space) const {
-        const bool spaced = !unit.empty() && is_space(unit.front());
-        if (spaced) unit.remove_prefix(1);
-        if (unit.empty()) return false;
+    // The tokens of a unit, UTF-8, in space.tokens; their places mean nothing.
+    void encode(const TokenizerParts& parts, std::string_view unit, UnigramSpace& space) const {
         space.tokens.clear();
-        bool marked = marks_all_ || (spaced && marks_spaces_);
-        for (std::size_t i = 0; i < unit.size(); ++i) {  // each round a word; a line break, say, may have become a space between two
-            space.word.assign(marked ? std::string_view(mark_) : std::string_view());
-            const std::size_t begin = i;
-            for (; i < unit.size(); ++i) {
-                const char to = static_cast<unsigned char>(unit[i]) < 0x80 ? becomes_[static_cast<unsigned char>(unit[i])] : '\0';
+        if (encode_by_characters(parts, unit, space)) return;
+        space.tokens.clear();
+        std::vector<ModelToken> tokens;
+        for_each_token_of(parts, unit, space, [&](const ModelToken& token, const AlignedText&, bool) { tokens.push_back(token); });
+        space.tokens.swap(tokens);
+    }
+
+    // detail::for_each_token_of with the trie.
+    template <class F> void for_each_token_of(const TokenizerParts& parts, std::string_view unit, UnigramSpace& space, F&& f) const {
+        const Unigram& model = std::get<Unigram>(parts.model);
+        morsel::detail::for_each_token_of(parts, unit, [&](std::string_view piece, ModelTokens& tokens) { add_tokens(model, piece, space, tokens); }, f);
+    }
+
+  private:
+    void add_tokens(const Unigram& model, std::string_view word, UnigramSpace& space, ModelTokens& tokens) const {
+        const auto tokens_at = [&](std::size_t at, auto&& f) { trie_.for_each_prefix(word.substr(at), [&](std::size_t size, TokenId id) { f(at + size, id); }); };
+        morsel::detail::unigram_tokens(model, word, space.best, tokens_at, tokens);
+    }
+
+    // Gives false where a character of the unit depends on those beside it.
+    bool encode_by_characters(const TokenizerParts& parts, std::string_view unit, UnigramSpace& space) const {
+        bool marked = marks_all_;
+        for (std::size_t i = 0; i < unit.size();) {  // each round a run of spaces and a word; a line break, say, may have become a space
+            std::size_t spaces = 0;
+            space.word.clear();
+            while (i < unit.size()) {
+                const std::size_t begin = i;
+                const char32_t c = unicode::next_code_point(unit, i);
+                char32_t to = c < 0x80 ? becomes_[c] : space.mapped(parts.normalizer, c);
+                if (to == 0 && stays(parts, unit, begin)) to = c;
                 if (to == 0) return false;
-                if (to == ' ') break;
-                space.word += to;
+                if (to != ' ') {
+                    if (space.word.empty() && (marked || (spaces > 0 && marks_spaces_))) space.word = mark_;
+                    unicode::append(space.word, to);
+                } else if (space.word.empty()) {
+                    ++spaces;
+                } else {
+                    i = begin;
+                    break;
+                }
             }
-            // No space at either end, nor two side by side: what becomes of those depends.
-            if (i == begin || i + 1 == unit.size()) return false;
-            const std::string_view word = space.word;
-            const auto tokens_at = [&](std::size_t at, auto&& f) { trie_.for_each_prefix(word.substr(at), [&](std::size_t size, TokenId id) { f(at + size, id); }); };
-            morsel::detail::unigram_tokens(model, word, space.best, tokens_at, space.tokens);
-            marked = marks_all_ || marks_spaces_;
+            if (spaces > 1 && !joins_spaces_) return false;
+            if (!space.word.empty()) add_tokens(std::get<Unigram>(parts.model), space.word, space, space.tokens);
+            else if (marks_spaces_) return false;  // what becomes of spaces at the end depends
         }
         return true;
     }
 
-  private:
-    // What the normalizer makes of an ASCII character, wherever it stands among others: a graphic character or a space; 0 where it is something
-    // else, or depends.
-    static char normalized(const TokenizerParts& parts, char c) {
-        const bool control = c < 0x20;
-        const char to = normalized_by_steps(parts, c);
-        return control && to != ' ' ? '\0' : to;
+    // Whether the character at `at`, beyond ASCII, stays what it is whatever stands beside it: where a character map is all that changes
+    // characters, and has no rule that begins with it, nor with the one before it.
+    bool stays(const TokenizerParts& parts, std::string_view unit, std::size_t at) const {
+        if (!map_step_ || at == 0) return false;
+        const Charsmap& map = std::get<PrecompiledNormalizer>(parts.normalizer->steps[*map_step_]).charsmap;
+        const std::size_t before = unicode::previous_start(unit, at), size = unicode::size_of_lead(unit[at]);
+        const std::string_view character = unit.substr(at, size);
+        return size > 1 && character != mark_ && !unicode::is_white_space(unicode::decode(unit, at).value) && !map.has_rule_with(character) &&
+               !map.has_rule_with(unit.substr(before, at - before));
     }
-    static char normalized_by_steps(const TokenizerParts& parts, char c) {
-        if (!parts.normalizer) return c;
-        for (const auto& step : parts.normalizer->steps) {
-            if (const auto* precompiled = std::get_if<PrecompiledNormalizer>(&step)) {
-                const auto rule = precompiled->charsmap.shortest_prefix({&c, 1});
-                if (rule && (rule->replacement.size() != 1 || rule->replacement[0] < 0x20 || rule->replacement[0] == 0x7F)) return 0;
-                if (rule) c = rule->replacement[0];
-            } else if (std::holds_alternative<LowercaseNormalizer>(step)) {
-                if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));
-            } else if (const auto* replace = std::get_if<ReplaceNormalizer>(&step)) {
-                if (const auto* literal = std::get_if<std::string>(&replace->pattern.matcher); literal != nullptr && literal->find(c) != literal->npos) return 0;
-            }
-            // The others leave graphic ASCII characters as they are; runs of spaces are for the plain pipeline.
+
+    // The step of the normalizer that is a character map, where it is the only one to change characters beyond ASCII.
+    static std::optional<std::size_t> only_map(const TokenizerParts& parts) {
+        std::optional<std::size_t> found;
+        for (std::size_t i = 0; parts.normalizer && i < parts.normalizer->steps.size(); ++i) {
+            const auto& step = parts.normalizer->steps[i];
+            if (std::holds_alternative<PrecompiledNormalizer>(step) && !found) found = i;
+            else if (const auto* replace = std::get_if<ReplaceNormalizer>(&step); replace != nullptr && std::holds_alternative<ClassRun>(replace->pattern.matcher)) continue;
+            else if (!std::holds_alternative<StripNormalizer>(step)) return std::nullopt;
         }
-        return c;
+        return found;
+    }
+
+    // Whether two and three characters that are spaces by themselves become what one becomes, side by side.
+    bool joins_runs(const TokenizerParts& parts) const {
+        if (!parts.normalizer) return false;
+        std::vector<std::string> spaces;
+        for (const char32_t c : {U' ', U'\t', U'\n', U'\f', U'\r', U'\u00a0', U'\u3000'})
+            if (MappedCharacters::normalized(parts.normalizer, c) == ' ') unicode::append(spaces.emplace_back(), c);
+        const auto joins = [&](const std::string& run) {
+            AlignedText text = aligned("a" + run + "b");
+            normalize(*parts.normalizer, text);
+            return text.text == "a b" || text.text == "a" + mark_ + "b";
+        };
+        for (const std::string& first : spaces)
+            for (const std::string& second : spaces) {
+                if (!joins(first + second)) return false;
+                for (const std::string& third : spaces)
+                    if (!joins(first + second + third)) return false;
+            }
+        return true;
     }
 
     TokenTrie trie_;
-    std::string mark_;                     // U+2581
-    std::array<char, 128> becomes_ = {};   // 0: the unit is for the plain pipeline
-    bool marks_all_ = false;               // the mark stands before every unit
-    bool marks_spaces_ = false;            // a space becomes the mark
+    std::string mark_;                        // U+2581
+    std::array<char16_t, 128> becomes_ = {};  // of ASCII, as MappedCharacters; 0: it depends
+    std::optional<std::size_t> map_step_;     // see only_map
+    bool marks_all_ = false;                  // the mark stands before every word
+    bool marks_spaces_ = false;               // a space becomes the mark; else it is dropped
+    bool joins_spaces_ = false;               // so does a run of them, whatever they were
 };
 
 }  // namespace morsel::fast

@@ -31,10 +31,12 @@ struct SpacedUnits {
             const std::uint64_t spaces = m.space & ~after(m.space, before.space);
             space.bits[w] = 0;
             if (!rule.pairs) {
-                const bool lines = rule.newlines_are_spaces;
-                const std::uint64_t all = m.space | (lines ? m.newline : 0), runs = all & ~after(all, before.space | (lines ? before.newline : 0));
-                for (std::uint64_t left = w == 0 ? runs & ~std::uint64_t{1} : runs; left != 0; left &= left - 1)
-                    if (stands_alone(text, 64 * w + static_cast<std::size_t>(std::countr_zero(left)), 64 * words, lines)) space.bits[w] |= left & (~left + 1);
+                const bool white = rule.white_is_space;
+                const std::uint64_t all = white ? m.blank | m.newline : m.space, runs = all & ~after(all, white ? before.blank | before.newline : before.space);
+                const std::uint64_t plain = (m.letter | m.number) & ~high_bytes(text + 64 * w), between = runs & (m.space | m.newline) & plain << 1 & plain >> 1;  // ASCII
+                space.bits[w] = between;
+                for (std::uint64_t left = (w == 0 ? runs & ~std::uint64_t{1} : runs) & ~between; left != 0; left &= left - 1)
+                    if (stands_alone(text, 64 * w + static_cast<std::size_t>(std::countr_zero(left)), 64 * words, white)) space.bits[w] |= left & (~left + 1);
             } else {
                 // Between ASCII letters, and between a space and a letter, nobody need ask; within a run of spaces nobody may. Most vocabularies
                 // hold no space behind a letter.
@@ -54,17 +56,44 @@ struct SpacedUnits {
     }
 
   private:
-    // Whether no normalizer makes more white space, or less, out of what is beside the run of spaces (and newlines) at `at`: it stands between characters
-    // that stay what they are, or become letters.
-    static bool stands_alone(const char* text, std::size_t at, std::size_t size, bool lines) noexcept {
-        const auto stays = [&](std::size_t i) {  // a graphic ASCII character, Latin-1 letter, Cyrillic, ideograph
-            const auto byte = static_cast<unsigned char>(text[i]);
-            return (byte > 0x20 && byte < 0x7F) || byte == 0xC3 || byte == 0xD0 || byte == 0xD1 || (byte >= 0xE5 && byte <= 0xE9);
-        };
+    // Whether no normalizer makes more white space, or less, out of what is beside the run of spaces (or of \t \n \f \r, too) at `at`: it stands
+    // between characters that stay what they are, or become letters or ASCII marks.
+    static bool stands_alone(const char* text, std::size_t at, std::size_t size, bool white) noexcept {
         std::size_t lead = at - 1, end = at;
         while (lead > 0 && (text[lead] & '\xC0') == '\x80') --lead;
-        while (end < size && (text[end] == ' ' || (lines && (text[end] == '\n' || text[end] == '\r')))) ++end;
-        return stays(lead) && end < size && stays(end);
+        while (end < size && (text[end] == ' ' || (white && (text[end] == '\t' || text[end] == '\n' || text[end] == '\f' || text[end] == '\r')))) ++end;
+        return stays(text + lead) && end > at && end < size && stays(text + end);
+    }
+    // A bit for each of 64 bytes that is above 0x7F.
+    static std::uint64_t high_bytes(const char* text) noexcept {
+        std::uint64_t bits = 0;
+        for (std::size_t i = 0; i < 8; ++i) {
+            std::uint64_t eight;
+            std::memcpy(&eight, text + 8 * i, 8);
+            bits |= ((eight >> 7 & 0x0101010101010101u) * 0x0102040810204080u >> 56) << (8 * i);
+        }
+        return bits;
+    }
+    // Of the character at `text`: a graphic one of ASCII, a letter of Latin, Greek, Cyrillic, Hebrew or Arabic, a dash or quotation mark, kana, an
+    // ideograph, a Hangul syllable, a mark beside those, or a full-width form. Left out are marks that combine, and what some normalizer turns into
+    // a space and a mark.
+    static bool stays(const char* text) noexcept {
+        const auto byte = [&](int i) { return static_cast<unsigned char>(text[i]); };
+        const unsigned char lead = byte(0), second = byte(1), third = byte(2);
+        if (lead < 0xC3) return lead > 0x20 && lead < 0x7F;
+        if (lead < 0xD7) return lead <= 0xC9 || (lead == 0xCE && second >= 0x86) || lead == 0xCF || lead == 0xD0 || lead == 0xD1;
+        switch (lead) {
+            case 0xD7: return second >= 0x90 && second <= 0xAA;
+            case 0xD8: return second >= 0xA0 || second == 0x8C || second == 0x9B || second == 0x9F;
+            case 0xD9: return second <= 0x8A;
+            case 0xE2: return second == 0x80 && third >= 0x90 && third <= 0xA7 && third != 0x97;                          // U+2010 … 2027 but 2017
+            case 0xE3: return second == 0x80 ? third >= 0x81 && third <= 0x91 : second == 0x81 || second == 0x83 || (second == 0x82 && (third < 0x99 || third > 0x9C));
+            case 0xE4: case 0xE5: case 0xE6: case 0xE7: case 0xE8: case 0xE9: case 0xEB: case 0xEC: return true;
+            case 0xEA: return second >= 0xB0;
+            case 0xED: return second < 0x9E;
+            case 0xEF: return second == 0xBC || second == 0xBD;                                                           // U+FF00 … FF7F
+            default: return false;
+        }
     }
     // In tokens a space is U+2581.
     static bool may_meet(const TokenPairs& pairs, const char* at) noexcept {

@@ -45,23 +45,24 @@ namespace detail {
 
 // The best way to a byte of a word.
 struct UnigramBest {
-    static constexpr std::size_t none = static_cast<std::size_t>(-1);
+    static constexpr std::uint32_t none = 0xffffffff;
     double score = 0;
-    std::size_t begin = none;  // of the token that ends here
+    std::uint32_t begin = none;  // of the token that ends here
     TokenId id = 0;
 };
 
-// Appends the tokens of `word`. tokens_at(begin, f) calls f(end, id) for every token that begins there, the shortest first; `best` is memory.
+// Appends the tokens of `word`, which is shorter than 4 GiB. tokens_at(begin, f) calls f(end, id)
+// for every token that begins there, the shortest first; `best` is memory.
 template <class TokensAt> void unigram_tokens(const Unigram& model, std::string_view word, std::vector<UnigramBest>& best, TokensAt&& tokens_at, ModelTokens& out) {
     constexpr double unknown_penalty = 10;
-    constexpr std::size_t none = UnigramBest::none;
+    constexpr std::uint32_t none = UnigramBest::none;
     best.assign(word.size() + 1, {});
     for (std::size_t begin = 0; begin < word.size();) {
-        const std::size_t next = begin + unicode::decode(word, begin).size;
+        const std::size_t next = begin + unicode::size_of_lead(word[begin]);
         const double so_far = best[begin].score;
         bool whole_character = false;
         const auto offer = [&](std::size_t end, double score, TokenId id) {
-            if (best[end].begin == none || score > best[end].score) best[end] = {score, begin, id};
+            if (best[end].begin == none || score > best[end].score) best[end] = {score, static_cast<std::uint32_t>(begin), id};
         };
         tokens_at(begin, [&](std::size_t end, TokenId id) {
             if (id >= model.scores.size()) return;
@@ -74,23 +75,29 @@ template <class TokensAt> void unigram_tokens(const Unigram& model, std::string_
         }
         begin = next;
     }
-    ModelTokens backwards;
-    for (std::size_t end = word.size(); end > 0; end = best[end].begin) {
+    const auto first = static_cast<std::ptrdiff_t>(out.size());
+    bool unknown = false;
+    for (std::size_t end = word.size(); end > 0; end = best[end].begin) {  // backwards
+        const bool is_unknown = model.unk_id == best[end].id;
         // Whatever has the unknown id is fused, a token of its own text included; what comes out may be another token.
-        const bool fused = model.unk_id == best[end].id && !backwards.empty() && backwards.back().id == best[end].id;
-        if (fused) backwards.back().begin = best[end].begin;
-        else backwards.push_back({best[end].id, best[end].begin, end});
+        if (is_unknown && static_cast<std::ptrdiff_t>(out.size()) > first && out.back().id == best[end].id) out.back().begin = best[end].begin;
+        else out.push_back({best[end].id, best[end].begin, end});
+        unknown = unknown || is_unknown;
     }
-    for (auto token = backwards.rbegin(); token != backwards.rend(); ++token) {
-        const std::string_view text = word.substr(token->begin, token->end - token->begin);
-        if (model.unk_id == token->id) {
-            if (const auto id = model.vocabulary.id(text)) token->id = *id;
+    std::reverse(out.begin() + first, out.end());
+    if (!unknown) return;
+    const ModelTokens tokens(out.begin() + first, out.end());
+    out.resize(static_cast<std::size_t>(first));
+    for (ModelToken token : tokens) {
+        const std::string_view text = word.substr(token.begin, token.end - token.begin);
+        if (model.unk_id == token.id) {
+            if (const auto id = model.vocabulary.id(text)) token.id = *id;
             else if (model.byte_fallback && std::all_of(text.begin(), text.end(), [&](char c) { return model.byte_tokens[static_cast<unsigned char>(c)].has_value(); })) {
-                for (const char c : text) out.push_back({*model.byte_tokens[static_cast<unsigned char>(c)], token->begin, token->end});
+                for (const char c : text) out.push_back({*model.byte_tokens[static_cast<unsigned char>(c)], token.begin, token.end});
                 continue;
             }
         }
-        out.push_back(*token);
+        out.push_back(token);
     }
 }
 

@@ -53,6 +53,20 @@ class Charsmap {
 
     // The longest rule that begins the text: SentencePiece's choice.
     std::optional<Match> longest_prefix(std::string_view text) const noexcept { return prefix(text, false); }
+    // Whether there is a rule for a text that begins with `start`, or that `start` begins with.
+    bool has_rule_with(std::string_view start) const noexcept {
+        if (units_.empty()) return false;
+        std::size_t node = offset_of(units_[0]);
+        for (const char c : start) {
+            const auto byte = static_cast<unsigned char>(c);
+            node ^= byte;
+            if (node >= units_.size() || (units_[node] & 0x800000ffu) != byte) return false;
+            if ((units_[node] >> 8) & 1) return true;
+            node ^= offset_of(units_[node]);
+        }
+        return true;
+    }
+
     // The shortest: what Hugging Face tokenizers take.
     std::optional<Match> shortest_prefix(std::string_view text) const noexcept { return prefix(text, true); }
 
