@@ -62,9 +62,7 @@ class UnigramWords {
         space.tokens.clear();
         if (encode_by_characters(parts, unit, space)) return;
         space.tokens.clear();
-        std::vector<ModelToken> tokens;
-        for_each_token_of(parts, unit, space, [&](const ModelToken& token, const AlignedText&, bool) { tokens.push_back(token); });
-        space.tokens.swap(tokens);
+        for_each_token_of(parts, unit, space, [&](const ModelToken& token, const AlignedText&, bool) { space.tokens.push_back(token); });
     }
 
     // detail::for_each_token_of with the trie.

@@ -53,6 +53,8 @@ class Charsmap {
 
     // The longest rule that begins the text: SentencePiece's choice.
     std::optional<Match> longest_prefix(std::string_view text) const noexcept { return prefix(text, false); }
+    // The shortest: what Hugging Face tokenizers take.
+    std::optional<Match> shortest_prefix(std::string_view text) const noexcept { return prefix(text, true); }
     // Whether there is a rule for a text that begins with `start`, or that `start` begins with.
     bool has_rule_with(std::string_view start) const noexcept {
         if (units_.empty()) return false;
@@ -66,9 +68,6 @@ class Charsmap {
         }
         return true;
     }
-
-    // The shortest: what Hugging Face tokenizers take.
-    std::optional<Match> shortest_prefix(std::string_view text) const noexcept { return prefix(text, true); }
 
   private:
     std::optional<Match> prefix(std::string_view text, bool shortest) const noexcept {
