@@ -49,8 +49,7 @@ class PlainUnits {
             for (const ModelToken& token : space.tokens) ids.push_back(token.id);
             return;
         }
-        const auto tokens_of = [&](std::string_view piece, ModelTokens& tokens) { tokenize(parts.model, piece, tokens); };
-        morsel::detail::for_each_token_of(parts, unit, tokens_of, [&](const ModelToken& token, const AlignedText&, bool) { ids.push_back(token.id); });
+        for_each_token_by_model(parts, unit, [&](const ModelToken& token, const AlignedText&, bool) { ids.push_back(token.id); });
     }
 
     // The same with the bytes that each stands for. Gives false, and appends nothing, where a precompiled charsmap makes offsets drift: in the
@@ -63,13 +62,17 @@ class PlainUnits {
             const Span span = origin_of(piece, token.begin, token.end);
             tokens.push_back({token.id, static_cast<std::uint32_t>(span.begin), static_cast<std::uint32_t>(span.end), first});
         };
-        const auto tokens_of = [&](std::string_view piece, ModelTokens& found) { tokenize(parts.model, piece, found); };
         if (unigram_) unigram_->for_each_token_of(parts, unit, space, put_token);
-        else morsel::detail::for_each_token_of(parts, unit, tokens_of, put_token);
+        else for_each_token_by_model(parts, unit, put_token);
         return true;
     }
 
   private:
+    // detail::for_each_token_of with the model itself.
+    template <class F> static void for_each_token_by_model(const TokenizerParts& parts, std::string_view unit, F&& f) {
+        morsel::detail::for_each_token_of(parts, unit, [&](std::string_view piece, ModelTokens& tokens) { tokenize(parts.model, piece, tokens); }, f);
+    }
+
     bool take(const TokenizerParts& parts) {
         if (!parts.pre_tokenizer || std::holds_alternative<SentencePiece>(parts.model)) return false;
         const auto& steps = parts.pre_tokenizer->steps;
