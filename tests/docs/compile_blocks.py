@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Compiles every C++ code block of the given Markdown files: compile_blocks.py FILE... -- COMPILER FLAGS...
+"""Compiles every C++ code block of the given Markdown files, all in one go: compile_blocks.py FILE... -- COMPILER FLAGS...
 
-A block that defines main, a namespace or a type is a program of its own; any other is taken as statements inside a function, its
-#include lines moved to the top. All headers of the library and the common ones of the standard library are included. Blocks of one file see the
-names of the blocks before them, as a reader does.
+A block that defines main, a namespace or a type stands by itself, in a namespace; any other is taken as statements inside a function, where
+blocks of one file see the names of the blocks before them, as a reader does. #include lines move to the top, after all headers of the library
+and the common ones of the standard library.
 """
 import os
 import pathlib
@@ -29,44 +29,41 @@ def blocks(text):
     return found
 
 
-def unit(path, found):
-    includes, body, programs, depth = [], [], [], 0
-    for start, lines in found:
-        if re.search(r"^(int main\(|namespace |template|struct |class |inline )", "\n".join(lines), re.M):
-            programs.append(COMMON + f'#line {start} "{path}"\n' + "\n".join(lines) + "\n")
-            continue
-        here = [f'#line {start} "{path}"']
-        for line in lines:
-            if line.startswith("#include"):
-                includes.append(line)
-                line = ""
-            here.append(line)
-        body.append("{\n" + "\n".join(here))  # a scope of its own, left open, so that later blocks may use or hide names
-        depth += 1
-    if body:
-        programs.append(COMMON + "\n".join(includes) + "\nvoid code_blocks() {\n" + "\n".join(body) + "\n" + "}" * depth + "\n}\n")
-    return programs
+def program(files):
+    """The code of all blocks as one translation unit. files: (path, blocks) of each file."""
+    includes, pieces = [], []
+
+    def without_includes(start, lines, path):
+        includes.extend(line for line in lines if line.startswith("#include"))
+        return f'#line {start} "{path}"\n' + "\n".join("" if line.startswith("#include") else line for line in lines)
+
+    for path, found in files:
+        statements = []
+        for start, lines in found:
+            code = without_includes(start, lines, path)
+            if re.search(r"^(int main\(|namespace |template|struct |class |inline )", code, re.M):
+                pieces.append(re.sub(r"(?ms)^(int main\(.*?)^}", r"\1return 0; }", code))  # what main does without saying so; here it is an ordinary function
+            else:
+                statements.append("{\n" + code)  # a scope of its own, left open, so that later blocks may use or hide names
+        if statements:
+            pieces.append("void code_blocks() {\n" + "\n".join(statements) + "\n" + "}" * len(statements) + "\n}")
+    named = [f"namespace piece_{i} {{\n{piece}\n}}\n" for i, piece in enumerate(pieces)]
+    return COMMON + "\n".join(includes) + "\n" + "".join(named)
 
 
 def main():
     split = sys.argv.index("--")
-    files, compiler = sys.argv[1:split], sys.argv[split + 1:]
-    compiled, failed = 0, 0
-    with tempfile.TemporaryDirectory() as directory:
-        for name in files:
-            path = pathlib.Path(name)
-            found = blocks(path.read_text(encoding="utf-8"))
-            for number, program in enumerate(unit(os.path.relpath(path), found)):
-                source = pathlib.Path(directory) / f"{path.stem}{number}.cpp"
-                source.write_text(program, encoding="utf-8")
-                status = subprocess.run([*compiler, "-fsyntax-only", str(source)]).returncode
-                failed += status != 0
-            compiled += len(found)
-            print(f"{name}: {len(found)} code blocks")
-    print(f"{compiled} code blocks, {failed} translation units failed")
-    if compiled == 0:
+    names, compiler = sys.argv[1:split], sys.argv[split + 1:]
+    files = [(os.path.relpath(name), blocks(pathlib.Path(name).read_text(encoding="utf-8"))) for name in names]
+    for path, found in files:
+        print(f"{path}: {len(found)} code blocks")
+    if not any(found for _, found in files):
         print("no code block was found: README.md should have some")
-    return 1 if failed or compiled == 0 else 0
+        return 1
+    with tempfile.TemporaryDirectory() as directory:
+        source = pathlib.Path(directory) / "blocks.cpp"
+        source.write_text(program(files), encoding="utf-8")
+        return subprocess.run([*compiler, "-fsyntax-only", str(source)]).returncode
 
 
 if __name__ == "__main__":
