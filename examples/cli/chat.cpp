@@ -13,7 +13,7 @@ namespace {
 using namespace morsel;
 
 template <class D>
-int run_on(const Arguments& arguments, const typename D::Options& device) {
+int chat_on(const Arguments& arguments, const typename D::Options& device) {
     auto generator = load_generator<D>(arguments, device);
     GenerationConfig config = generation_config(arguments);
     if (!config.max_new_tokens) config.max_new_tokens = 512;
@@ -40,7 +40,7 @@ int run_on(const Arguments& arguments, const typename D::Options& device) {
 }
 
 int run_chat(const Arguments& arguments) {
-    return on_device(arguments, [&]<class D>(const typename D::Options& device) { return run_on<D>(arguments, device); });
+    return on_device(arguments, [&]<class D>(const typename D::Options& device) { return chat_on<D>(arguments, device); });
 }
 
 }  // namespace

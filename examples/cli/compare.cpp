@@ -45,7 +45,7 @@ Encoding encode(const std::string& name, const std::string& text, std::string& v
     return tokenizer.encode(text, {.add_special_tokens = false});
 }
 
-int run(const cli::Arguments& arguments) {
+int run_compare(const cli::Arguments& arguments) {
     const bool colour = cli::colour_wanted(arguments), counts = arguments.has("--counts");
     const std::string text = arguments.has("--text") ? arguments.text("--text") : std::string(std::istreambuf_iterator<char>(std::cin), {});
     std::vector<Bar> bars;
@@ -78,5 +78,5 @@ cli::Command cli::compare_command() {
              {"--counts", "", "the numbers alone"},
              {"--svg", "FILE", "draw bytes per token as a bar chart"},
              cli::colour_option},
-            run};
+            run_compare};
 }

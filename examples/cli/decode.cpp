@@ -31,7 +31,7 @@ std::vector<morsel::TokenId> ids_of(std::string_view line, std::size_t number) {
     return ids;
 }
 
-int run(const cli::Arguments& arguments) {
+int run_decode(const cli::Arguments& arguments) {
     const bool as_json = arguments.choice("--format", {"text", "json"}) == "json";
     const auto tokenizer = cli::load_tokenizer(arguments.text("--tokenizer"), arguments.text("--encoding"));
     const morsel::DecodeOptions options{.skip_special_tokens = arguments.has("--skip-special-tokens")};
@@ -55,5 +55,5 @@ cli::Command cli::decode_command() {
              {"--encoding", "NAME", "of a .tiktoken file: cl100k_base, o200k_base, llama3 …; default: the file's name"},
              {"--format", "FORMAT", "text (default), json (a string a line)"},
              {"--skip-special-tokens", "", "leave special tokens out of the text"}},
-            run};
+            run_decode};
 }

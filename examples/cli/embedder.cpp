@@ -38,7 +38,7 @@ std::optional<Pooling> pooling_of(const Arguments& arguments) {
     return std::nullopt;
 }
 
-bool report(const Progress& progress) {
+bool show_progress(const Progress& progress) {
     if (isatty(2) == 1 && progress.total > 64) std::fprintf(stderr, "\r%zu of %zu%s", progress.done, progress.total, progress.done == progress.total ? "\n" : "");
     return true;
 }
@@ -70,7 +70,7 @@ Embedder::~Embedder() = default;
 
 Embeddings Embedder::embed(std::span<const std::string> texts, const std::string& prompt_name) {
     const std::string& name = prompt_name_.empty() && prompt_.empty() ? prompt_name : prompt_name_;
-    return model_->embed(texts, {.prompt = prompt_, .prompt_name = name, .progress = report});
+    return model_->embed(texts, {.prompt = prompt_, .prompt_name = name, .progress = show_progress});
 }
 
 std::size_t Embedder::dimensions() const { return model_->dimensions; }
@@ -88,7 +88,7 @@ std::vector<TokenVectors> token_vectors(const Arguments& arguments, std::span<co
         ContextualEmbedderOptions<D> options;
         options.device = with_precision(arguments, device);
         options.max_length = arguments.number<std::size_t>("--max-length");
-        vectors = ContextualEmbedder<D>::from_pretrained(arguments.text("--model"), tokenizer_of(arguments), options).encode(std::span(views), {.progress = report});
+        vectors = ContextualEmbedder<D>::from_pretrained(arguments.text("--model"), tokenizer_of(arguments), options).encode(std::span(views), {.progress = show_progress});
         return 0;
     });
     return vectors;

@@ -57,7 +57,7 @@ std::string as_json(const morsel::Encoding& e) {
     return out.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
-int run(const cli::Arguments& arguments) {
+int run_encode(const cli::Arguments& arguments) {
     const std::string format = arguments.choice("--format", {"ids", "tokens", "json", "show", "html"});
     const std::string input = arguments.choice("--input", {"lines", "text", "jsonl"});
     const auto tokenizer = cli::load_tokenizer(arguments.text("--tokenizer"), arguments.text("--encoding"));
@@ -105,5 +105,5 @@ cli::Command cli::encode_command() {
              cli::colour_option,
              {"--input", "KIND", "lines (default), text (all of stdin is one document), jsonl"},
              {"--no-special-tokens", "", "leave out what the model puts around a text"}},
-            run};
+            run_encode};
 }

@@ -163,7 +163,7 @@ std::string model_type(const std::filesystem::path& path) {
 }
 
 template <class D>
-int run_on(const Arguments& arguments, const typename D::Options& options) {
+int forward_on(const Arguments& arguments, const typename D::Options& options) {
     const Inputs in = read_inputs(arguments.text("--inputs"));
     D device(options);
     Outputs outputs;
@@ -179,7 +179,7 @@ int run_on(const Arguments& arguments, const typename D::Options& options) {
 }
 
 int run_forward(const Arguments& arguments) {
-    return on_device(arguments, [&]<class D>(const typename D::Options& options) { return run_on<D>(arguments, options); });
+    return on_device(arguments, [&]<class D>(const typename D::Options& options) { return forward_on<D>(arguments, options); });
 }
 
 }  // namespace

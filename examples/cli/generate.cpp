@@ -37,7 +37,7 @@ void print_json(const GeneratedText& result) {
 }
 
 template <class D>
-int run_on(const Arguments& arguments, const typename D::Options& device) {
+int generate_on(const Arguments& arguments, const typename D::Options& device) {
     const bool json = arguments.choice("--format", {"text", "json"}) == "json";
     const std::vector<std::string> prompts = prompts_of(arguments);
     const GenerationConfig config = generation_config(arguments);
@@ -68,7 +68,7 @@ int run_on(const Arguments& arguments, const typename D::Options& device) {
 }
 
 int run_generate(const Arguments& arguments) {
-    return on_device(arguments, [&]<class D>(const typename D::Options& device) { return run_on<D>(arguments, device); });
+    return on_device(arguments, [&]<class D>(const typename D::Options& device) { return generate_on<D>(arguments, device); });
 }
 
 }  // namespace

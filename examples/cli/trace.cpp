@@ -67,7 +67,7 @@ struct Printer {
     }
 };
 
-int run(const cli::Arguments& arguments) {
+int run_trace(const cli::Arguments& arguments) {
     const auto tokenizer = cli::load_tokenizer(arguments.text("--tokenizer"));
     for (const std::string& word : model_words(tokenizer.parts(), arguments.positional().front())) {
         std::printf("%s\n", printable(word).c_str());
@@ -83,5 +83,5 @@ cli::Command cli::trace_command() {
             "Shows how the model comes to the tokens of a word: merges, tries, or the best path.",
             "WORD",
             {{"--tokenizer", "PATH", "model directory, or one file of it", true}},
-            run};
+            run_trace};
 }

@@ -172,7 +172,7 @@ std::vector<std::string> with_more(const AddedTokens& known, const std::vector<s
     return tokens;
 }
 
-int run(const cli::Arguments& arguments) {
+int run_train(const cli::Arguments& arguments) {
     const std::string algorithm = arguments.positional().front();
     const bool vectors = algorithm == "word2vec";
     if (algorithm != "bpe" && algorithm != "wordpiece" && algorithm != "counts" && !vectors) throw cli::UsageError("cannot train '" + algorithm + "': bpe, wordpiece, counts or word2vec");
@@ -295,5 +295,5 @@ cli::Command cli::train_command() {
              {"--seed", "N", "word2vec: with one thread the same seed gives the same vectors (1)"},
              {"--threads", "N", "default: all processors"},
              {"--quiet", "", "no progress"}},
-            run};
+            run_train};
 }

@@ -19,7 +19,7 @@ GgufBuilder base() {
 }
 
 // "" where it loads, else the whole message.
-std::string verdict(const std::string& file) {
+std::string gguf_verdict(const std::string& file) {
     try {
         const GgufFile read(as_bytes(file), "m.gguf");
         for (const std::string& name : read.names()) read.at(name);
@@ -118,26 +118,26 @@ TEST_CASE("a malformed GGUF file is refused with the reason") {
     };
     for (const Case& item : cases) {
         INFO(item.id);
-        const std::string message = verdict(item.file);
+        const std::string message = gguf_verdict(item.file);
         INFO("message: '" << message << "'");
         CHECK(message.find(item.says) != std::string::npos);
     }
 }
 
 TEST_CASE("odd but valid GGUF files load") {
-    CHECK(verdict(base().build()) == "");
-    CHECK(verdict(GgufBuilder().build()) == "");
+    CHECK(gguf_verdict(base().build()) == "");
+    CHECK(gguf_verdict(GgufBuilder().build()) == "");
     GgufBuilder two = base();
     two.version = 2;
-    CHECK(verdict(two.build()) == "");
-    CHECK(verdict(GgufBuilder().tensor("zero", {0, 3}, 0, "").tensor("after", {4}, 0, four).build()) == "");
-    CHECK(verdict(GgufBuilder().tensor("scalar", {}, 0, "abcd").build()) == "");
-    CHECK(verdict(GgufBuilder().tensor(std::string(63, 'n'), {4}, 0, four).build()) == "");
-    CHECK(verdict(GgufBuilder().pair("empty", 9, array(8, 0, "")).build()) == "");
+    CHECK(gguf_verdict(two.build()) == "");
+    CHECK(gguf_verdict(GgufBuilder().tensor("zero", {0, 3}, 0, "").tensor("after", {4}, 0, four).build()) == "");
+    CHECK(gguf_verdict(GgufBuilder().tensor("scalar", {}, 0, "abcd").build()) == "");
+    CHECK(gguf_verdict(GgufBuilder().tensor(std::string(63, 'n'), {4}, 0, four).build()) == "");
+    CHECK(gguf_verdict(GgufBuilder().pair("empty", 9, array(8, 0, "")).build()) == "");
     GgufBuilder wide;
     wide.alignment = 4096;
     wide.pair("general.alignment", 4, little_endian(4096u)).tensor("a", {4}, 0, four).tensor("b", {4}, 0, four);
-    CHECK(verdict(wide.build()) == "");
+    CHECK(gguf_verdict(wide.build()) == "");
 }
 
 TEST_CASE("GGUF tensors are row-major, outermost dimension first") {

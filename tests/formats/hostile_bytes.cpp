@@ -14,6 +14,7 @@
 #include "morsel/formats/torch_checkpoint.hpp"
 #include "support/catch.hpp"
 #include "support/reference_data.hpp"
+#include "support/text.hpp"
 
 namespace {
 
@@ -129,12 +130,6 @@ template <class File> std::size_t memory_of(std::string_view bytes) {
     }
     CHECK(live == before);
     return peak - before;
-}
-
-std::string repeat(std::string_view text, std::size_t n) {
-    std::string all;
-    for (std::size_t i = 0; i < n; ++i) all += text;
-    return all;
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "formats/file_bytes.hpp"
 #include "morsel/formats/safetensors.hpp"
 #include "support/catch.hpp"
+#include "support/text.hpp"
 
 using namespace morsel;
 using namespace morsel_test;
@@ -15,13 +16,13 @@ namespace {
 
 const std::string zeros(16, '\0');
 
-std::string tensor(const std::string& dtype, const std::string& shape, const std::string& offsets) {
+std::string tensor_entry(const std::string& dtype, const std::string& shape, const std::string& offsets) {
     return R"({"t":{"dtype":)" + dtype + R"(,"shape":)" + shape + R"(,"data_offsets":)" + offsets + "}}";
 }
-const std::string plain = tensor("\"I32\"", "[2,2]", "[0,16]");
+const std::string plain_tensor = tensor_entry("\"I32\"", "[2,2]", "[0,16]");
 
 // "" where it loads, else the error's text.
-std::string verdict(std::string_view file) {
+std::string safetensors_verdict(std::string_view file) {
     try {
         const SafetensorsFile read(as_bytes(file));
         for (const std::string& name : read.names()) read.at(name);
@@ -32,24 +33,19 @@ std::string verdict(std::string_view file) {
 }
 
 std::string with_length(std::uint64_t length, std::string_view rest) { return little_endian(length) + std::string(rest); }
-std::string shape_case(const std::string& shape) { return safetensors(tensor("\"I32\"", shape, "[0,16]"), zeros); }
-std::string offsets_case(const std::string& offsets) { return safetensors(tensor("\"I32\"", "[2,2]", offsets), zeros); }
-std::string repeat(const std::string& text, int n) {
-    std::string all;
-    for (int i = 0; i < n; ++i) all += text;
-    return all;
-}
+std::string shape_case(const std::string& shape) { return safetensors(tensor_entry("\"I32\"", shape, "[0,16]"), zeros); }
+std::string offsets_case(const std::string& offsets) { return safetensors(tensor_entry("\"I32\"", "[2,2]", offsets), zeros); }
 std::string two(const std::string& a, const std::string& b) {
     return R"({"a":{"dtype":"U8","shape":[)" + a + R"(},"b":{"dtype":"U8","shape":[)" + b + "}}";
 }
 
-struct Case {
+struct SafetensorsCase {
     const char* id;
     std::string file;
     const char* fault;  // how the reason begins
 };
 
-std::vector<Case> malformed() {
+std::vector<SafetensorsCase> malformed() {
     const char *json = "not valid JSON", *utf8 = "invalid UTF-8", *offset = "invalid offset", *overflow = "size overflow", *size = "wrong tensor size",
                *duplicate = "duplicate key", *incomplete = "incomplete buffer";
     std::string big_tensors = "{";
@@ -60,28 +56,28 @@ std::vector<Case> malformed() {
     }
     big_tensors += "}";
     const std::string t = R"("t":{"dtype":"I32","shape":[2,2],"data_offsets":[0,16]})";
-    std::string big_endian = safetensors(plain, zeros);
+    std::string big_endian = safetensors(plain_tensor, zeros);
     for (std::size_t i = 0; i < 4; ++i) std::swap(big_endian[i], big_endian[7 - i]);
     return {
         {"M01", "", "header too small"},
         {"M02", std::string(7, '\0'), "header too small"},
         {"M03", with_length(60, ""), "invalid header length"},
         {"M04", with_length(0, ""), json},
-        {"M05", with_length(~std::uint64_t{0}, plain + zeros), "header too large"},
-        {"M06", with_length(100'000'001, plain + zeros), "header too large"},
+        {"M05", with_length(~std::uint64_t{0}, plain_tensor + zeros), "header too large"},
+        {"M06", with_length(100'000'001, plain_tensor + zeros), "header too large"},
         {"M07", with_length(100'000'000, "{}"), "invalid header length"},
-        {"M08", with_length(plain.size() + 1, plain), "invalid header length"},
-        {"M09", with_length(plain.size() - 1, plain + zeros), json},
+        {"M08", with_length(plain_tensor.size() + 1, plain_tensor), "invalid header length"},
+        {"M09", with_length(plain_tensor.size() - 1, plain_tensor + zeros), json},
         {"M10", big_endian, "header too large"},
         {"M11", safetensors("{\"\xFF\":{}}"), utf8},
         {"M12", safetensors("{\"\xC0\xAF\":{}}"), utf8},
         {"M13", safetensors("{\"\xED\xA0\x80\":{}}"), utf8},
         {"M14", safetensors(R"({"\ud800":{"dtype":"I32","shape":[2,2],"data_offsets":[0,16]}})", zeros), json},
-        {"M15", safetensors("\xEF\xBB\xBF" + plain, zeros), json},
+        {"M15", safetensors("\xEF\xBB\xBF" + plain_tensor, zeros), json},
         {"M16", safetensors("{"), json},
         {"M17", safetensors("[]"), json},
         {"M18", safetensors("null"), json},
-        {"M19", safetensors(plain + "x", zeros), json},
+        {"M19", safetensors(plain_tensor + "x", zeros), json},
         {"M20", safetensors("{}{}"), json},
         {"M21", safetensors(R"({"t":{"dtype":"I32","shape":[2,2],"data_offsets":[0,16]},})", zeros), json},
         {"M21b", safetensors(R"({"t":{"dtype":"I32","shape":[2,2,],"data_offsets":[0,16]}})", zeros), json},
@@ -89,7 +85,7 @@ std::vector<Case> malformed() {
         {"M22", safetensors("{/* comment */" + t + "}", zeros), json},
         {"M23", safetensors("{'t':{'dtype':'I32','shape':[2,2],'data_offsets':[0,16]}}", zeros), json},
         {"M24", safetensors("{\"a\nb\":{\"dtype\":\"I32\",\"shape\":[2,2],\"data_offsets\":[0,16]}}", zeros), json},
-        {"M25", safetensors(plain + std::string(3, '\0'), zeros), json},
+        {"M25", safetensors(plain_tensor + std::string(3, '\0'), zeros), json},
         {"M26", safetensors(std::string(200, '[')), json},
         {"M27", safetensors(R"({"t":{"x":)" + std::string(100'000, '[') + std::string(100'000, ']') + "}}"), json},
         {"M27b", safetensors(R"({"t":{"x":)" + repeat("{\"a\":", 1'000'000) + "1" + std::string(1'000'002, '}')), json},
@@ -105,10 +101,10 @@ std::vector<Case> malformed() {
         {"M36", safetensors(R"({"t":{"shape":[2,2],"data_offsets":[0,16]}})", zeros), json},
         {"M37", safetensors(R"({"t":{"dtype":"I32","data_offsets":[0,16]}})", zeros), json},
         {"M38", safetensors(R"({"t":{"dtype":"I32","shape":[2,2]}})", zeros), json},
-        {"M39", safetensors(tensor("\"F17\"", "[2,2]", "[0,16]"), zeros), "not valid JSON: unknown dtype 'F17'"},
-        {"M40", safetensors(tensor("\"i32\"", "[2,2]", "[0,16]"), zeros), "not valid JSON: unknown dtype"},
-        {"M40b", safetensors(tensor("\"Q4_0\"", "[32]", "[0,16]"), zeros), "not valid JSON: unknown dtype"},
-        {"M41", safetensors(tensor("7", "[2,2]", "[0,16]"), zeros), json},
+        {"M39", safetensors(tensor_entry("\"F17\"", "[2,2]", "[0,16]"), zeros), "not valid JSON: unknown dtype 'F17'"},
+        {"M40", safetensors(tensor_entry("\"i32\"", "[2,2]", "[0,16]"), zeros), "not valid JSON: unknown dtype"},
+        {"M40b", safetensors(tensor_entry("\"Q4_0\"", "[32]", "[0,16]"), zeros), "not valid JSON: unknown dtype"},
+        {"M41", safetensors(tensor_entry("7", "[2,2]", "[0,16]"), zeros), json},
         {"M42", shape_case("[-2,2]"), json},
         {"M43", shape_case("[2.0,2]"), json},
         {"M44", shape_case("[2e0,2]"), json},
@@ -121,21 +117,21 @@ std::vector<Case> malformed() {
         {"M51", offsets_case(R"({"begin":0,"end":16})"), json},
         {"M52", offsets_case("[16,0]"), offset},
         {"M53", offsets_case("[-1,15]"), json},
-        {"M54", safetensors(tensor("\"I32\"", "[2,2]", "[4,20]"), zeros + "abcd"), offset},
+        {"M54", safetensors(tensor_entry("\"I32\"", "[2,2]", "[4,20]"), zeros + "abcd"), offset},
         {"M55", safetensors(two(R"(4],"data_offsets":[0,4])", R"(4],"data_offsets":[8,12])"), std::string(12, '\0')), offset},
         {"M56", safetensors(two(R"(4],"data_offsets":[0,4])", R"(4],"data_offsets":[0,4])"), std::string(4, '\0')), offset},
         {"M57", safetensors(two(R"(4],"data_offsets":[0,4])", R"(4],"data_offsets":[2,6])"), std::string(6, '\0')), offset},
-        {"M58", safetensors(tensor("\"I32\"", "[2,2]", "[0,4]"), "abcd"), size},
-        {"M59", safetensors(tensor("\"I32\"", "[2,2]", "[0,32]"), zeros + zeros), size},
-        {"M60", safetensors(plain, zeros.substr(2)), incomplete},
-        {"M61", safetensors(plain, zeros + "PK\x03\x04"), incomplete},
-        {"M62", safetensors(tensor("\"U8\"", "[1099511627776]", "[0,1099511627776]"), zeros), incomplete},
+        {"M58", safetensors(tensor_entry("\"I32\"", "[2,2]", "[0,4]"), "abcd"), size},
+        {"M59", safetensors(tensor_entry("\"I32\"", "[2,2]", "[0,32]"), zeros + zeros), size},
+        {"M60", safetensors(plain_tensor, zeros.substr(2)), incomplete},
+        {"M61", safetensors(plain_tensor, zeros + "PK\x03\x04"), incomplete},
+        {"M62", safetensors(tensor_entry("\"U8\"", "[1099511627776]", "[0,1099511627776]"), zeros), incomplete},
         {"M63", shape_case("[2,18446744073709551614]"), overflow},
         {"M64", shape_case("[2,9223372036854775807]"), overflow},
         {"M65", shape_case("[4611686018427387905,4]"), overflow},
         {"M66", shape_case("[18446744073709551615,2,0]"), overflow},
-        {"M67", safetensors(tensor("\"F4\"", "[3]", "[0,1]"), "a"), "misaligned"},
-        {"M68", safetensors(tensor("\"F6_E2M3\"", "[3]", "[0,2]"), "ab"), "misaligned"},
+        {"M67", safetensors(tensor_entry("\"F4\"", "[3]", "[0,1]"), "a"), "misaligned"},
+        {"M68", safetensors(tensor_entry("\"F6_E2M3\"", "[3]", "[0,2]"), "ab"), "misaligned"},
         {"M69", safetensors(big_tensors), incomplete},
         {"M70", safetensors(R"({"t":null})"), json},
         {"M71 ours", safetensors(R"({"t":["I32",[2,2],[0,16]]})", zeros), json},
@@ -153,23 +149,23 @@ std::vector<Case> malformed() {
         {"M83", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n", "header too large"},
         {"M84", "<!DOCTYPE html><html><body>404</body></html>", "header too large"},
         {"M85", std::string("PK\x03\x04", 4) + std::string(40, '\0'), "invalid header length"},
-        {"rank 65 ours", safetensors(tensor("\"I32\"", "[" + repeat("1,", 64) + "1]", "[0,4]"), "abcd"), json},
+        {"rank 65 ours", safetensors(tensor_entry("\"I32\"", "[" + repeat("1,", 64) + "1]", "[0,4]"), "abcd"), json},
     };
 }
 
-std::vector<Case> valid() {
+std::vector<SafetensorsCase> valid() {
     const std::string odd = R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"F32","shape":[1],"data_offsets":[1,5]}})";
     const auto named = [](const std::string& name) { return safetensors("{\"" + name + R"(":{"dtype":"I32","shape":[2,2],"data_offsets":[0,16]}})", zeros); };
     return {
         {"V01", safetensors("{}"), ""},
-        {"V02", safetensors(plain, zeros), ""},
-        {"V03", safetensors(tensor("\"I32\"", "[]", "[0,4]"), "abcd"), ""},
-        {"V04", safetensors(tensor("\"I32\"", "[2,0]", "[0,0]")), ""},
-        {"V05", safetensors(plain + "    ", zeros), ""},
+        {"V02", safetensors(plain_tensor, zeros), ""},
+        {"V03", safetensors(tensor_entry("\"I32\"", "[]", "[0,4]"), "abcd"), ""},
+        {"V04", safetensors(tensor_entry("\"I32\"", "[2,0]", "[0,0]")), ""},
+        {"V05", safetensors(plain_tensor + "    ", zeros), ""},
         {"V06", safetensors("{\r\n\t\"t\" : {\"dtype\": \"I32\",\t\"shape\" :[ 2 , 2 ], \"data_offsets\":[ 0 ,16\n]}\r\n}", zeros), ""},
-        {"V07", safetensors(" " + plain, zeros), ""},
-        {"V08", safetensors(R"({"__metadata__":{"format":"pt","x":""},)" + plain.substr(1), zeros), ""},
-        {"V09", safetensors(R"({"__metadata__":null,)" + plain.substr(1), zeros), ""},
+        {"V07", safetensors(" " + plain_tensor, zeros), ""},
+        {"V08", safetensors(R"({"__metadata__":{"format":"pt","x":""},)" + plain_tensor.substr(1), zeros), ""},
+        {"V09", safetensors(R"({"__metadata__":null,)" + plain_tensor.substr(1), zeros), ""},
         {"V10", safetensors(R"({"__metadata__":{"a":"b"}})"), ""},
         {"V11", safetensors(two(R"(4],"data_offsets":[4,8])", R"(4],"data_offsets":[0,4])"), "abcdefgh"), ""},
         {"V12", safetensors(odd, "abcde"), ""},
@@ -181,21 +177,21 @@ std::vector<Case> valid() {
         {"V17", named(""), ""},
         {"V18", named("a\\u0000b"), ""},
         {"V19", named("../../etc/passwd"), ""},
-        {"V20", safetensors(tensor("\"I32\"", "[0,18446744073709551615]", "[0,0]")), ""},
-        {"V21", safetensors(tensor("\"F4\"", "[4]", "[0,2]"), "ab"), ""},
-        {"V22", safetensors(tensor("\"BOOL\"", "[2]", "[0,2]"), "\x02\xff"), ""},
-        {"V23", safetensors(tensor("\"F32\"", "[2]", "[0,8]"), std::string("\0\0\xc0\x7f\0\0\x80\x7f", 8)), ""},
-        {"V24", safetensors(tensor("\"I32\"", "[" + repeat("1,", 63) + "1]", "[0,4]"), "abcd"), ""},
+        {"V20", safetensors(tensor_entry("\"I32\"", "[0,18446744073709551615]", "[0,0]")), ""},
+        {"V21", safetensors(tensor_entry("\"F4\"", "[4]", "[0,2]"), "ab"), ""},
+        {"V22", safetensors(tensor_entry("\"BOOL\"", "[2]", "[0,2]"), "\x02\xff"), ""},
+        {"V23", safetensors(tensor_entry("\"F32\"", "[2]", "[0,8]"), std::string("\0\0\xc0\x7f\0\0\x80\x7f", 8)), ""},
+        {"V24", safetensors(tensor_entry("\"I32\"", "[" + repeat("1,", 63) + "1]", "[0,4]"), "abcd"), ""},
     };
 }
 
 }  // namespace
 
 TEST_CASE("a malformed safetensors file gives the error of its class") {
-    for (const Case& item : malformed()) {
+    for (const SafetensorsCase& item : malformed()) {
         INFO(item.id);
         const auto start = std::chrono::steady_clock::now();
-        const std::string reason = verdict(item.file);
+        const std::string reason = safetensors_verdict(item.file);
         const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
         INFO("reason: '" << reason << "'");
         CHECK(reason.starts_with(item.fault));
@@ -204,9 +200,9 @@ TEST_CASE("a malformed safetensors file gives the error of its class") {
 }
 
 TEST_CASE("an odd but valid safetensors file loads") {
-    for (const Case& item : valid()) {
+    for (const SafetensorsCase& item : valid()) {
         INFO(item.id);
-        CHECK(verdict(item.file) == "");
+        CHECK(safetensors_verdict(item.file) == "");
     }
 }
 

@@ -12,6 +12,7 @@
 #include "morsel/formats/torch_checkpoint.hpp"
 #include "support/catch.hpp"
 #include "support/reference_data.hpp"
+#include "support/text.hpp"
 
 using namespace morsel;
 using namespace morsel_test;
@@ -20,7 +21,7 @@ using pickled::dict, pickled::global, pickled::integer, pickled::storage, pickle
 namespace {
 
 // "" where it loads, else the error's text.
-std::string verdict(std::string_view file) {
+std::string torch_verdict(std::string_view file) {
     try {
         const TorchCheckpoint read(as_bytes(file));
         for (const std::string& name : read.names()) read.at(name);
@@ -48,19 +49,13 @@ void check_same(const TensorSource& got, const TensorSource& expected) {
 std::string of_tensor(const Tensor& tensor) { return whole(dict({text("t"), tensor.build()})); }
 std::string tensor_case(const Tensor& tensor) { return torch_archive(of_tensor(tensor)).build(); }
 std::string pickle_case(const std::string& pickle) { return torch_archive(pickle).build(); }
-std::string repeat(std::string_view text, std::size_t n) {
-    std::string all;
-    for (std::size_t i = 0; i < n; ++i) all += text;
-    return all;
-}
-
-struct Case {
+struct TorchCase {
     const char* id;
     std::string file;
     const char* fault;  // a part of the message
 };
 
-std::vector<Case> pickles() {
+std::vector<TorchCase> pickles() {
     const std::string good = of_tensor({});
     const auto call = [](const std::string& callee) { return whole(dict({text("t"), callee + tuple({text("true")}) + "R"})); };
     const auto id = [](const std::string& persistent) { return of_tensor({.storage = persistent + "Q"}); };
@@ -112,7 +107,7 @@ std::vector<Case> pickles() {
     };
 }
 
-std::vector<Case> tensors() {
+std::vector<TorchCase> tensors() {
     const std::int64_t top = INT64_MAX;
     const auto two = [](std::string_view second) {
         return torch_archive(whole(dict({text("a"), Tensor().build(), text("b"), Tensor{.storage = std::string(second)}.build()}))).build();
@@ -146,7 +141,7 @@ std::vector<Case> tensors() {
     };
 }
 
-std::vector<Case> archives() {
+std::vector<TorchCase> archives() {
     const std::string pickle = of_tensor({});
     const ZipBuilder good = torch_archive(pickle);
     const std::string whole_file = good.build();
@@ -221,8 +216,8 @@ std::vector<Case> archives() {
 
 TEST_CASE("torch checkpoints: every malformed one is refused, odd but sound ones load") {
     for (const auto& cases : {pickles(), tensors(), archives()})
-        for (const Case& one : cases) {
-            const std::string text = verdict(one.file);
+        for (const TorchCase& one : cases) {
+            const std::string text = torch_verdict(one.file);
             INFO(one.id << ": " << text);
             if (*one.fault == '\0') CHECK(text.empty());
             else CHECK(text.find(one.fault) != std::string::npos);
@@ -273,7 +268,7 @@ TEST_CASE("of a name that occurs twice the last counts, with a warning") {
     const std::string wrong_sum = torch_archive(of_tensor({})).build();
     std::string damaged = wrong_sum;
     damaged[damaged.find("wwww")] = 'x';
-    CHECK(verdict(damaged).find("checksum") != std::string::npos);
+    CHECK(torch_verdict(damaged).find("checksum") != std::string::npos);
     CHECK(TorchCheckpoint(as_bytes(damaged), {}, {.verify_checksums = false}).names().size() == 1);
 }
 

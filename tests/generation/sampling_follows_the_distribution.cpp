@@ -12,7 +12,7 @@ using namespace morsel;
 
 namespace {
 
-constexpr float inf = std::numeric_limits<float>::infinity();
+constexpr float infinity = std::numeric_limits<float>::infinity();
 constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN();
 
 // The 99.99 % quantile of the chi-square distribution (Wilson and Hilferty's approximation; within 1 % from 2 degrees on).
@@ -67,7 +67,7 @@ template <class Position> void check_draws(const std::vector<float>& logits, Pos
 TEST_CASE("draws follow the softmax along steps, sequences and seeds") {
     std::vector<float> logits;
     for (int i = 0; i < 600; ++i) logits.push_back(static_cast<float>(std::sin(i * 1.7)));  // several blocks of the search
-    logits[5] = logits[300] = -inf;
+    logits[5] = logits[300] = -infinity;
     logits[599] = 4;
     check_draws(logits, [](std::size_t i) { return std::pair(std::uint64_t{1}, RandomPosition{.step = i}); });
     check_draws(logits, [](std::size_t i) { return std::pair(std::uint64_t{1}, RandomPosition{.step = 9, .sequence = static_cast<std::uint32_t>(i)}); });
@@ -111,7 +111,7 @@ TEST_CASE("the test would notice a wrong distribution") {
 }
 
 TEST_CASE("the ends of the random range choose the first and the last possible token") {
-    const std::vector<float> logits{-inf, 1, 2, -200, -inf};
+    const std::vector<float> logits{-infinity, 1, 2, -200, -infinity};
     CHECK(sample_token(logits, 0) == 1);
     CHECK(sample_token(logits, ~std::uint64_t{0}) == 2);  // e^−202 is no mass at all
     CHECK(sample_token(std::vector<float>{-1000}, ~std::uint64_t{0}) == 0);
@@ -120,7 +120,7 @@ TEST_CASE("the ends of the random range choose the first and the last possible t
 
 TEST_CASE("argmax takes the lowest of equal ids") {
     CHECK(argmax(std::vector<float>{1, 3, 3, 2}) == 1);
-    CHECK(argmax(std::vector<float>{-inf, -inf, -5}) == 2);
+    CHECK(argmax(std::vector<float>{-infinity, -infinity, -5}) == 2);
 }
 
 TEST_CASE("logits that are not usable are errors that say how many and where") {
@@ -132,9 +132,9 @@ TEST_CASE("logits that are not usable are errors that say how many and where") {
         }
         return std::string();
     };
-    CHECK(message({1, -inf, 2}).empty());
+    CHECK(message({1, -infinity, 2}).empty());
     CHECK(message({1, not_a_number, -not_a_number}) == "step 17: logits are not finite (expected numbers or -inf, found 2 of 3 NaN or +inf)");
     CHECK(message({inf, 0}).find("1 of 2") != std::string::npos);
-    CHECK(message({-inf, -inf}).find("no token is possible") != std::string::npos);
+    CHECK(message({-infinity, -infinity}).find("no token is possible") != std::string::npos);
     CHECK(message({}).find("no token is possible") != std::string::npos);
 }

@@ -13,7 +13,7 @@ using namespace morsel;
 namespace {
 
 // The definition: the first end of any stop string, and of those that end there the longest.
-std::pair<std::string, bool> plain(const std::string& text, const std::vector<std::string>& stops) {
+std::pair<std::string, bool> cut_at_stops(const std::string& text, const std::vector<std::string>& stops) {
     for (std::size_t end = 1; end <= text.size(); ++end) {
         std::size_t longest = 0;
         for (const auto& s : stops)
@@ -78,7 +78,7 @@ TEST_CASE("however the text is cut, the result is the definition's") {
             at += length;
         }
         emitted += matcher.finish();
-        const auto [expected, stopped] = plain(whole, stops);
+        const auto [expected, stopped] = cut_at_stops(whole, stops);
         CAPTURE(whole, stops);
         CHECK(emitted == expected);
         CHECK(matcher.stopped() == stopped);

@@ -8,24 +8,14 @@
 #include "morsel/ops/cpu.hpp"
 #include "morsel/pipeline/load_encoder.hpp"
 #include "support/catch.hpp"
+#include "support/error_of.hpp"
 #include "support/reference_data.hpp"
+#include "support/text.hpp"
 
 using namespace morsel;
 using namespace morsel_test;
 
 namespace {
-
-// The message of the Error that `action` must throw.
-std::string error_of(const std::function<void()>& action) {
-    try {
-        action();
-    } catch (const Error& e) {
-        return e.what();
-    }
-    return "no error";
-}
-
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 std::filesystem::path fixture(const std::string& name) { return test_data() / "encoders" / name; }
 

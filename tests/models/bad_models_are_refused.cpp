@@ -10,7 +10,9 @@
 #include "morsel/ops/cpu.hpp"
 #include "morsel/pipeline/load_decoder.hpp"
 #include "support/catch.hpp"
+#include "support/error_of.hpp"
 #include "support/reference_data.hpp"
+#include "support/text.hpp"
 
 using namespace morsel;
 using namespace morsel_test;
@@ -19,19 +21,7 @@ namespace {
 
 std::filesystem::path llama() { return test_data() / "checkpoints/llama-tiny"; }
 
-// The message of the Error that `action` must throw.
-std::string error_of(const std::function<void()>& action) {
-    try {
-        action();
-    } catch (const Error& e) {
-        return e.what();
-    }
-    return "no error";
-}
-
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
-std::string config_error(const std::function<void(Json&)>& change) {
+std::string llama_config_error(const std::function<void(Json&)>& change) {
     Json json = parse_json_file(llama() / "config.json");
     change(json);
     return error_of([&] { (void)llama_config(JsonObject(json, "config.json")); });
@@ -60,12 +50,12 @@ TEST_CASE("a configuration with a wrong value names the key") {
         {set("max_position_embeddings", 0), "max_position_embeddings"},
     };
     for (const Case& one : cases) {
-        const std::string message = config_error(one.change);
+        const std::string message = llama_config_error(one.change);
         INFO(one.key << ": " << message);
         CHECK(contains(message, one.key));
         CHECK(contains(message, "config.json"));
     }
-    CHECK(config_error([](Json&) {}) == "no error");
+    CHECK(llama_config_error([](Json&) {}) == "no error");
 }
 
 TEST_CASE("missing, misshapen and unusable weights are named") {

@@ -1,15 +1,17 @@
 // Attention, rotary positions, the key-value cache and norms of the CPU device against plain loops, on every instruction set.
 #include "morsel/ops/cpu.hpp"
 #include "morsel/ops/reference.hpp"
+#include "support/all_isas.hpp"
 #include "support/catch.hpp"
 #include "support/stored_matrix.hpp"
+#include "support/tensors.hpp"
 
 using namespace morsel;
+using morsel_test::all_isas;
+using morsel_test::largest_difference;
 using morsel_test::random_floats;
 
 namespace {
-
-constexpr Isa all_isas[] = {Isa::generic, Isa::avx2, Isa::avx512, Isa::avx512_bf16, Isa::amx};
 
 // One sequence of keys and values kept row by row, rotated by the reference.
 struct PlainSequence {
@@ -55,15 +57,6 @@ void plain_attention(const Setup& setup, std::vector<float>& qkv, const Segment&
                       expected.begin() + static_cast<std::ptrdiff_t>(((segment.row_begin + i) * s.n_heads + head) * d));
         }
     }
-}
-
-double largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
-    double worst = 0;
-    for (std::size_t i = 0; i < a.size(); ++i) {
-        if (!(std::abs(a[i] - b[i]) < 1e9f)) return 1e9;  // NaN too
-        worst = std::max(worst, static_cast<double>(std::abs(a[i] - b[i])));
-    }
-    return worst;
 }
 
 }  // namespace

@@ -2,26 +2,19 @@
 // widths of the kernels, many sequences, holes between positions; sums of embeddings and gathered rows.
 #include "morsel/ops/cpu.hpp"
 #include "morsel/ops/reference.hpp"
+#include "support/all_isas.hpp"
 #include "support/catch.hpp"
 #include "support/plain_encoder_attention.hpp"
 #include "support/stored_matrix.hpp"
+#include "support/tensors.hpp"
 
 using namespace morsel;
+using morsel_test::all_isas;
+using morsel_test::largest_difference;
 using morsel_test::plain_encoder_attention;
 using morsel_test::random_floats;
 
 namespace {
-
-constexpr Isa all_isas[] = {Isa::generic, Isa::avx2, Isa::avx512, Isa::avx512_bf16, Isa::amx};
-
-double largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
-    double worst = 0;
-    for (std::size_t i = 0; i < a.size(); ++i) {
-        if (!(std::abs(a[i] - b[i]) < 1e9f)) return 1e9;  // NaN too
-        worst = std::max(worst, double(std::abs(a[i] - b[i])));
-    }
-    return worst;
-}
 
 }  // namespace
 

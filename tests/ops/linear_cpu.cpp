@@ -4,15 +4,16 @@
 
 #include "morsel/ops/cpu.hpp"
 #include "morsel/ops/reference.hpp"
+#include "support/all_isas.hpp"
 #include "support/catch.hpp"
 #include "support/stored_matrix.hpp"
 
 using namespace morsel;
+using morsel_test::all_isas;
 using morsel_test::Stored;
 
 namespace {
 
-constexpr Isa all_isas[] = {Isa::generic, Isa::avx2, Isa::avx512, Isa::avx512_bf16, Isa::amx};
 constexpr DType all_types[] = {DType::f32,  DType::f16,  DType::bf16, DType::q4_0, DType::q4_1, DType::q5_0,
                                DType::q5_1, DType::q8_0, DType::q4_k, DType::q5_k, DType::q6_k};
 

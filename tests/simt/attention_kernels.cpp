@@ -64,7 +64,7 @@ struct Sequence {
 };
 
 // `total` tokens: all but the last `rows` in one piece, then those.
-void check(Cuda& device, const Case& c, std::size_t total, std::size_t rows, double tolerance) {
+void check_attention(Cuda& device, const Case& c, std::size_t total, std::size_t rows, double tolerance) {
     INFO(c.heads << "/" << c.kv_heads << " heads of " << c.head_dim << ", window " << c.window << ", " << total << " tokens, the last " << rows << (c.norms ? ", norms" : ""));
     const Sequence s(c, total, total + c.head_dim);
     const CudaBuffer gain = to_device(device, s.gain);
@@ -84,36 +84,36 @@ void check(Cuda& device, const Case& c, std::size_t total, std::size_t rows, dou
 TEST_CASE("attention of one new token equals its reference") {
     Cuda device, exact({.precision = CudaPrecision::f32});
     under_every_schedule([&] {
-        check(device, {.heads = 6, .kv_heads = 2, .head_dim = 64}, 300, 1, 2e-3);
-        check(device, {.heads = 2, .kv_heads = 2, .head_dim = 96, .window = 100}, 520, 1, 2e-3);
-        check(exact, {.heads = 2, .kv_heads = 1, .head_dim = 80, .norms = true}, 270, 1, 1e-5);
+        check_attention(device, {.heads = 6, .kv_heads = 2, .head_dim = 64}, 300, 1, 2e-3);
+        check_attention(device, {.heads = 2, .kv_heads = 2, .head_dim = 96, .window = 100}, 520, 1, 2e-3);
+        check_attention(exact, {.heads = 2, .kv_heads = 1, .head_dim = 80, .norms = true}, 270, 1, 1e-5);
     });
     for (const std::size_t head_dim : {32u, 64u, 80u, 96u, 128u})
         for (const std::size_t group : {1u, 2u, 3u, 4u, 6u}) {
-            check(device, {.heads = 2 * group, .kv_heads = 2, .head_dim = head_dim}, 35, 1, 2e-3);
-            if (group <= 2) check(exact, {.heads = group, .kv_heads = 1, .head_dim = head_dim, .norms = true}, 35, 1, 1e-5);
+            check_attention(device, {.heads = 2 * group, .kv_heads = 2, .head_dim = head_dim}, 35, 1, 2e-3);
+            if (group <= 2) check_attention(exact, {.heads = group, .kv_heads = 1, .head_dim = head_dim, .norms = true}, 35, 1, 1e-5);
         }
-    for (const std::size_t total : {1u, 2u, 31u, 32u, 33u, 34u, 255u, 256u, 257u, 258u, 512u, 513u}) check(exact, {}, total, 1, 1e-5);
-    for (const std::size_t total : {2046u, 2047u, 2048u, 2049u, 2050u}) check(exact, {.heads = 1, .window = 2047}, total, 1, 1e-5);
-    check(exact, {.heads = 2, .kv_heads = 2, .head_dim = 64, .norms = true, .rotary = 32}, 40, 1, 1e-5);
+    for (const std::size_t total : {1u, 2u, 31u, 32u, 33u, 34u, 255u, 256u, 257u, 258u, 512u, 513u}) check_attention(exact, {}, total, 1, 1e-5);
+    for (const std::size_t total : {2046u, 2047u, 2048u, 2049u, 2050u}) check_attention(exact, {.heads = 1, .window = 2047}, total, 1, 1e-5);
+    check_attention(exact, {.heads = 2, .kv_heads = 2, .head_dim = 64, .norms = true, .rotary = 32}, 40, 1, 1e-5);
 }
 
 TEST_CASE("attention of many new tokens equals its reference") {
     Cuda device({.precision = CudaPrecision::f32});
-    under_every_schedule([&] { check(device, {.heads = 2, .kv_heads = 1, .head_dim = 12, .window = 5}, 20, 13, 1e-5); });
-    for (const std::size_t head_dim : {8u, 16u, 33u * 2, 96u, 256u}) check(device, {.heads = 2, .head_dim = head_dim}, 9, 9, 1e-5);
-    check(device, {.heads = 1, .window = 130}, 150, 20, 1e-5);
+    under_every_schedule([&] { check_attention(device, {.heads = 2, .kv_heads = 1, .head_dim = 12, .window = 5}, 20, 13, 1e-5); });
+    for (const std::size_t head_dim : {8u, 16u, 33u * 2, 96u, 256u}) check_attention(device, {.heads = 2, .head_dim = head_dim}, 9, 9, 1e-5);
+    check_attention(device, {.heads = 1, .window = 130}, 150, 20, 1e-5);
 }
 
 TEST_CASE("attention of many new tokens on tensor cores equals its reference") {
     Cuda device;
     under_every_schedule([&] {
-        check(device, {.heads = 2, .kv_heads = 1, .head_dim = 64, .window = 40}, 150, 70, 2e-2);
-        check(device, {.heads = 1, .head_dim = 96}, 66, 66, 2e-2);
+        check_attention(device, {.heads = 2, .kv_heads = 1, .head_dim = 64, .window = 40}, 150, 70, 2e-2);
+        check_attention(device, {.heads = 1, .head_dim = 96}, 66, 66, 2e-2);
     });
-    for (const std::size_t head_dim : {32u, 64u, 80u, 96u, 128u}) check(device, {.heads = 2, .head_dim = head_dim}, 80, 17, 2e-2);
-    for (const std::size_t total : {2u, 15u, 16u, 17u, 63u, 64u, 65u, 128u, 129u}) check(device, {.heads = 1}, total, total, 2e-2);
-    for (const std::size_t window : {1u, 15u, 16u, 17u, 63u, 64u, 65u, 66u, 79u, 80u, 81u}) check(device, {.heads = 1, .window = window}, 150, 100, 2e-2);
+    for (const std::size_t head_dim : {32u, 64u, 80u, 96u, 128u}) check_attention(device, {.heads = 2, .head_dim = head_dim}, 80, 17, 2e-2);
+    for (const std::size_t total : {2u, 15u, 16u, 17u, 63u, 64u, 65u, 128u, 129u}) check_attention(device, {.heads = 1}, total, total, 2e-2);
+    for (const std::size_t window : {1u, 15u, 16u, 17u, 63u, 64u, 65u, 66u, 79u, 80u, 81u}) check_attention(device, {.heads = 1, .window = window}, 150, 100, 2e-2);
 }
 
 TEST_CASE("attention in both directions equals its reference") {

@@ -4,8 +4,11 @@
 
 #include "morsel/cuda/ptx.cuh"
 #include "support/catch.hpp"
+#include "support/cuda_schedules.hpp"
+#include "support/text.hpp"
 
 using namespace morsel;
+using namespace morsel_test;
 
 namespace {
 
@@ -38,18 +41,6 @@ std::string fault(Device& d, unsigned grid, unsigned block, std::size_t shared, 
     const cudaError_t error = cudaLaunchKernelEx(&config, kernel, arguments...);
     return error == cudaSuccess ? "" : cudaGetErrorString(error);
 }
-
-template <class F>
-void under_every_schedule(F&& f) {
-    for (const auto schedule : {simt::Schedule::forward, simt::Schedule::reverse, simt::Schedule::shuffled}) {
-        INFO("schedule " << int(schedule));
-        simt::set_schedule(schedule, 7);
-        f();
-    }
-    simt::set_schedule(simt::Schedule::forward);
-}
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 // ---- The kernels: `Mistake` is false for the right twin. ----
 
@@ -181,10 +172,10 @@ TEST_CASE("a missing barrier is caught") {
     under_every_schedule([&] {
         CHECK(fault(d, 1, 128, 512, reverse_block<false>, x.at, out.at) == "");
         CHECK(out.read(d, 128)[0] == 128);
-        CHECK(has(fault(d, 1, 128, 512, reverse_block<true>, x.at, out.at), "shared memory"));
+        CHECK(contains(fault(d, 1, 128, 512, reverse_block<true>, x.at, out.at), "shared memory"));
         CHECK(fault(d, 1, 128, 0, reverse_twice<false>, x.at, out.at) == "");
         CHECK(out.read(d, 128)[5] == 6);
-        CHECK(has(fault(d, 1, 128, 0, reverse_twice<true>, x.at, out.at), "race"));
+        CHECK(contains(fault(d, 1, 128, 0, reverse_twice<true>, x.at, out.at), "race"));
     });
 }
 
@@ -194,7 +185,7 @@ TEST_CASE("a copy that is not waited for, or waited for by its own thread only, 
     under_every_schedule([&] {
         CHECK(fault(d, 1, 64, 1024, copy_through_async<false>, x.at, out.at) == "");
         CHECK(out.read(d, 256)[0] == 256);
-        CHECK(has(fault(d, 1, 64, 1024, copy_through_async<true>, x.at, out.at), "uninitialised"));
+        CHECK(contains(fault(d, 1, 64, 1024, copy_through_async<true>, x.at, out.at), "uninitialised"));
         CHECK(fault(d, 1, 64, 1024, copy_without_barrier, x.at, out.at) != "");
     });
 }
@@ -205,9 +196,9 @@ TEST_CASE("a wrong mask is caught") {
     under_every_schedule([&] {
         CHECK(fault(d, 1, 64, 0, sum_of_half_warps<false>, x.at, out.at) == "");
         CHECK(out.read(d, 64)[0] == 136);
-        CHECK(has(fault(d, 1, 64, 0, sum_of_half_warps<true>, x.at, out.at), "mask"));
+        CHECK(contains(fault(d, 1, 64, 0, sum_of_half_warps<true>, x.at, out.at), "mask"));
         CHECK(fault(d, 1, 32, 0, shuffle_after_return, x.at, out.at) != "");
-        CHECK(has(fault(d, 1, 32, 0, shuffle_from_outside, x.at, out.at), "does not take part"));
+        CHECK(contains(fault(d, 1, 32, 0, shuffle_from_outside, x.at, out.at), "does not take part"));
     });
 }
 
@@ -217,13 +208,13 @@ TEST_CASE("accesses out of bounds, misaligned or uninitialised are caught") {
     under_every_schedule([&] {
         CHECK(fault(d, 2, 64, 0, scale<false>, x.at, out.at, 100u) == "");
         CHECK(out.read(d, 100)[99] == 200);
-        CHECK(has(fault(d, 2, 64, 0, scale<true>, x.at, out.at, 100u), "out of bounds"));
-        CHECK(has(fault(d, 1, 64, 256, beyond_shared, out.at), "out of bounds"));
+        CHECK(contains(fault(d, 2, 64, 0, scale<true>, x.at, out.at, 100u), "out of bounds"));
+        CHECK(contains(fault(d, 1, 64, 256, beyond_shared, out.at), "out of bounds"));
         CHECK(fault(d, 1, 16, 0, unaligned, x.at, out.at, 0u) == "");
-        CHECK(has(fault(d, 1, 16, 0, unaligned, x.at, out.at, 2u), "misaligned"));
-        CHECK(has(fault(d, 1, 16, 64, uninitialised, out.at), "uninitialised"));
-        CHECK(has(fault(d, 2, 64, 0, scale<false>, never.at, out.at, 100u), "uninitialised"));
-        CHECK(has(fault(d, 1, 64, 0, scale<false>, numbers(64).data(), out.at, 64u), "not the device's"));
+        CHECK(contains(fault(d, 1, 16, 0, unaligned, x.at, out.at, 2u), "misaligned"));
+        CHECK(contains(fault(d, 1, 16, 64, uninitialised, out.at), "uninitialised"));
+        CHECK(contains(fault(d, 2, 64, 0, scale<false>, never.at, out.at, 100u), "uninitialised"));
+        CHECK(contains(fault(d, 1, 64, 0, scale<false>, numbers(64).data(), out.at, 64u), "not the device's"));
     });
 }
 
@@ -232,7 +223,7 @@ TEST_CASE("a barrier that some threads never reach is caught, and what must not 
     const Floats x(d, numbers(64)), out(64);
     under_every_schedule([&] {
         CHECK(fault(d, 1, 64, 0, divergent_barrier<false>, out.at) == "");
-        CHECK(has(fault(d, 1, 64, 0, divergent_barrier<true>, out.at), "hangs"));
+        CHECK(contains(fault(d, 1, 64, 0, divergent_barrier<true>, out.at), "hangs"));
     });
     CHECK(fault(d, 1, 2048, 0, scale<false>, x.at, out.at, 64u) != "");
     CHECK(fault(d, 1, 64, 100 << 10, scale<false>, x.at, out.at, 64u) != "");
@@ -243,7 +234,7 @@ TEST_CASE("a barrier that some threads never reach is caught, and what must not 
     CHECK(cudaMemcpyAsync(&host, x.at, 4, cudaMemcpyHostToDevice, d.stream) != cudaSuccess);
     simt::take_host_fault();
     host = x.at[0];
-    CHECK(has(simt::take_host_fault(), "host code"));
+    CHECK(contains(simt::take_host_fault(), "host code"));
 }
 
 TEST_CASE("races inside a warp and between blocks are caught") {
@@ -253,11 +244,11 @@ TEST_CASE("races inside a warp and between blocks are caught") {
         CHECK(fault(d, 1, 64, 256, within_a_warp<false>, x.at, out.at) == "");
         CHECK(fault(d, 1, 64, 256, within_a_warp<true>, x.at, out.at) != "");
         CHECK(fault(d, 2, 32, 0, two_blocks_one_place<false>, out.at) == "");
-        CHECK(has(fault(d, 2, 32, 0, two_blocks_one_place<true>, out.at), "race"));
+        CHECK(contains(fault(d, 2, 32, 0, two_blocks_one_place<true>, out.at), "race"));
         auto* counter = reinterpret_cast<unsigned*>(done.at);
         CHECK(fault(d, 8, 32, 0, last_block_sums<false>, x.at, parts.at, counter, out.at) == "");
         CHECK(out.read(d, 1)[0] == 36);
-        CHECK(has(fault(d, 8, 32, 0, last_block_sums<true>, x.at, parts.at, counter, out.at), "race"));
+        CHECK(contains(fault(d, 8, 32, 0, last_block_sums<true>, x.at, parts.at, counter, out.at), "race"));
         cudaMemsetAsync(counter, 0, 4, d.stream);
     });
 }

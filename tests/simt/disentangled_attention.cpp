@@ -40,7 +40,7 @@ struct Terms {
     bool c2p = true, p2c = true;
 };
 
-void check(Cuda& device, const Sequences& s, std::size_t heads, std::size_t head_dim, const DebertaConfig& distances, Terms terms, double tolerance) {
+void check_disentangled(Cuda& device, const Sequences& s, std::size_t heads, std::size_t head_dim, const DebertaConfig& distances, Terms terms, double tolerance) {
     INFO(heads << " heads of " << head_dim << ", " << s.positions.size() << " rows, " << 2 * distances.span() << " rows of distances, c2p " << terms.c2p << ", p2c " << terms.p2c);
     const AttentionShape shape{.n_heads = heads, .n_kv_heads = heads, .head_dim = head_dim, .scale = 1.0f / std::sqrt(static_cast<float>(head_dim * (1u + terms.c2p + terms.p2c)))};
     const std::size_t table = 2 * distances.span() * heads * head_dim;
@@ -95,24 +95,24 @@ std::vector<float> hidden_states(D& device, const DebertaConfig& c, const Tensor
 TEST_CASE("disentangled attention in f32 equals its reference") {
     Cuda device({.precision = CudaPrecision::f32});
     const Sequences s = sequences({1, 17, 130}, true);
-    under_every_schedule([&] { check(device, sequences({3, 20}, true), 2, 12, distances(10), {}, f32_tolerance); });
-    check(device, s, 1, 32, distances(512, 16), {.p2c = false}, f32_tolerance);
-    check(device, s, 1, 32, distances(512, 16), {.c2p = false}, f32_tolerance);
+    under_every_schedule([&] { check_disentangled(device, sequences({3, 20}, true), 2, 12, distances(10), {}, f32_tolerance); });
+    check_disentangled(device, s, 1, 32, distances(512, 16), {.p2c = false}, f32_tolerance);
+    check_disentangled(device, s, 1, 32, distances(512, 16), {.c2p = false}, f32_tolerance);
 }
 
 TEST_CASE("disentangled attention on tensor cores equals its reference") {
     Cuda device;
     const Sequences dense = sequences(boundaries, false), sparse = sequences(boundaries, true);
     under_every_schedule([&] {
-        check(device, dense, 2, 64, distances(512), {}, bf16_tolerance);
-        check(device, sparse, 1, 64, distances(512, 32), {}, bf16_tolerance);
+        check_disentangled(device, dense, 2, 64, distances(512), {}, bf16_tolerance);
+        check_disentangled(device, sparse, 1, 64, distances(512, 32), {}, bf16_tolerance);
     });
     for (const Sequences* s : {&dense, &sparse}) {
-        for (const Terms terms : {Terms{true, false}, Terms{false, true}}) check(device, *s, 1, 64, distances(512, 8), terms, bf16_tolerance);
-        for (const DebertaConfig& d : {distances(7), distances(512, 256)}) check(device, *s, 1, 64, d, {}, bf16_tolerance);
+        for (const Terms terms : {Terms{true, false}, Terms{false, true}}) check_disentangled(device, *s, 1, 64, distances(512, 8), terms, bf16_tolerance);
+        for (const DebertaConfig& d : {distances(7), distances(512, 256)}) check_disentangled(device, *s, 1, 64, d, {}, bf16_tolerance);
     }
-    for (const std::size_t head_dim : {32u, 80u, 96u, 128u}) check(device, sequences({70, 3}, true), 2, head_dim, distances(512, 64), {}, bf16_tolerance);
-    check(device, sequences({40, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17}, false), 1, 64, distances(16), {}, bf16_tolerance);  // more than one launch takes
+    for (const std::size_t head_dim : {32u, 80u, 96u, 128u}) check_disentangled(device, sequences({70, 3}, true), 2, head_dim, distances(512, 64), {}, bf16_tolerance);
+    check_disentangled(device, sequences({40, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17}, false), 1, 64, distances(16), {}, bf16_tolerance);  // more than one launch takes
 }
 
 TEST_CASE("a DeBERTa on tensor cores equals the CPU's") {

@@ -14,11 +14,11 @@ namespace {
 
 const std::vector<std::string> alphabet = {"a", "S", "\u00aa", "\u4e2d", "1", "\u0663", " ", "\t", "\u3000", "\n", "!", "'", "/", "\u0301", "\U0001f4cc"};
 
-struct Pattern {
+struct NamedPattern {
     const char* name;
     SplitScanner scanner;
 };
-const std::vector<Pattern> patterns = {{"gpt2", split::gpt2}, {"smollm", split::smollm}, {"llama3", split::llama3}, {"cl100k", split::cl100k_tiktoken}, {"qwen2", split::qwen2},
+const std::vector<NamedPattern> patterns = {{"gpt2", split::gpt2}, {"smollm", split::smollm}, {"llama3", split::llama3}, {"cl100k", split::cl100k_tiktoken}, {"qwen2", split::qwen2},
                                        {"qwen35", split::qwen35}, {"o200k", split::o200k}, {"tekken", split::tekken}, {"deepseek", split::deepseek}};
 
 // Every form of the masks that this machine has.
@@ -55,7 +55,7 @@ bool same_as_scanner(const fast::PieceCutter& cutter, fast::CutSpace& space, con
 
 TEST_CASE("masks cut every short text as the scanners do") {
     const auto space = std::make_unique<fast::CutSpace>();
-    for (const Pattern& pattern : patterns) {
+    for (const NamedPattern& pattern : patterns) {
         const std::size_t n = alphabet.size();
         for (const fast::PieceCutter& cutter : cutters(pattern.scanner))
             for (std::size_t length = 1, count = n; length <= 5; ++length, count *= n)
@@ -74,7 +74,7 @@ TEST_CASE("masks cut long texts as the scanners do") {
     const auto space = std::make_unique<fast::CutSpace>();
     const std::vector<std::string> more = {"'s", "'LL", "'\u017f", "the", " The", "international", "   ", "\n\n", "123", "4567890", "camelCase", "HTTPServer", "\u0663\u0664",
                                            "東京です", "한국어", "e\u0301", "\u093f", "...", "//", "--", "\r\n", "\u00a0", "\ufeff", "\u01c5", "ß"};
-    for (const Pattern& pattern : patterns) {
+    for (const NamedPattern& pattern : patterns) {
         const auto all = cutters(pattern.scanner);
         std::mt19937 random(11);
         for (int round = 0; round < 3000; ++round) {
@@ -124,7 +124,7 @@ TEST_CASE("units are cut at the same places by every form of the masks") {
 
 TEST_CASE("text that is no UTF-8 is refused by the cutter, whole pieces before it or not") {
     const auto space = std::make_unique<fast::CutSpace>();
-    for (const Pattern& pattern : patterns) {
+    for (const NamedPattern& pattern : patterns) {
         for (const fast::PieceCutter& cutter : cutters(pattern.scanner))
             for (const char* bad : {"\xff", "\x80", "\xc3", "\xe4\xb8", "\xed\xa0\x80", "\xf0\x82\x82\xac", "\xf4\x90\x80\x80", "\xc0\xaf", "a\xe4", "\xe4\xb8\xad\xad"})
                 for (const std::size_t before : {0, 1, 60, 61, 62, 63, 64, 4000, 4030, 4031, 4032, 4095, 5000, 9000})

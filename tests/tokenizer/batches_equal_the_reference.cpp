@@ -29,7 +29,7 @@ void check_encoding(const morsel::Tokenizer& tokenizer, const morsel::Encoding& 
     for (std::size_t i = 0; i < windows.size() && i < e.overflowing.size(); ++i) check_encoding(tokenizer, e.overflowing[i], windows[i], wrong);
 }
 
-void run(const std::string& name) {
+void check_batches(const std::string& name) {
     const auto model = morsel_test::reference_data("models/" + name);
     const auto gold = morsel_test::reference_data("gold/tokenizers/" + name + ".batch.jsonl.xz");
     if (!model || !gold) return;
@@ -79,7 +79,7 @@ void run(const std::string& name) {
 
 }  // namespace
 
-TEST_CASE("Phi-3 batches equal the reference") { run("phi-3-mini-4k-instruct"); }
-TEST_CASE("BERT batches equal the reference") { run("bert-base-cased"); }
-TEST_CASE("GPT-2 batches equal the reference") { run("gpt2"); }
-TEST_CASE("RoBERTa batches equal the reference") { run("roberta-base"); }
+TEST_CASE("Phi-3 batches equal the reference") { check_batches("phi-3-mini-4k-instruct"); }
+TEST_CASE("BERT batches equal the reference") { check_batches("bert-base-cased"); }
+TEST_CASE("GPT-2 batches equal the reference") { check_batches("gpt2"); }
+TEST_CASE("RoBERTa batches equal the reference") { check_batches("roberta-base"); }

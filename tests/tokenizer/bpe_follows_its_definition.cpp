@@ -22,7 +22,7 @@ Bpe make(const std::vector<std::string>& tokens, const std::vector<std::pair<std
     return bpe;
 }
 
-std::vector<TokenId> ids(const Bpe& bpe, std::string_view word) {
+std::vector<TokenId> bpe_ids(const Bpe& bpe, std::string_view word) {
     ModelTokens tokens;
     tokenize(bpe, word, tokens);
     std::vector<TokenId> out;
@@ -60,15 +60,15 @@ TEST_CASE("scan and heap give what the definition gives") {
 
 TEST_CASE("merges go by rank, then from the left") {
     const Bpe bpe = make({"a", "b", "ab", "aa", "aab"}, {{"a", "b"}, {"a", "a"}});
-    CHECK(ids(bpe, "aab") == Ids{0, 2});      // "ab" has the lower rank, though "aa" stands first
-    CHECK(ids(bpe, "aaa") == Ids{3, 0});      // the leftmost of equals
-    CHECK(ids(bpe, "aaaab") == Ids{3, 0, 2});
+    CHECK(bpe_ids(bpe, "aab") == Ids{0, 2});      // "ab" has the lower rank, though "aa" stands first
+    CHECK(bpe_ids(bpe, "aaa") == Ids{3, 0});      // the leftmost of equals
+    CHECK(bpe_ids(bpe, "aaaab") == Ids{3, 0, 2});
 }
 
 TEST_CASE("a long word takes about linear time") {
     const Bpe bpe = make({"a", "aa", "aaaa", "aaaaaaaa"}, {{"a", "a"}, {"aa", "aa"}, {"aaaa", "aaaa"}});
     const auto start = std::chrono::steady_clock::now();
-    const Ids out = ids(bpe, std::string(1'000'000, 'a'));
+    const Ids out = bpe_ids(bpe, std::string(1'000'000, 'a'));
     CHECK(out == Ids(125'000, 3));
     CHECK(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() < 30);  // half a second on an idle machine, more with sanitizers; a quadratic merge takes hours
 }
@@ -83,7 +83,7 @@ TEST_CASE("characters that are no tokens") {
     }
     SECTION("are one unknown token each") {
         bpe.unk_token = "<unk>";
-        CHECK(ids(bpe, "axyb") == Ids{0, 2, 2, 1});
+        CHECK(bpe_ids(bpe, "axyb") == Ids{0, 2, 2, 1});
     }
     SECTION("are fused") {
         bpe.unk_token = "<unk>";
@@ -95,29 +95,29 @@ TEST_CASE("characters that are no tokens") {
     SECTION("become bytes where all of their bytes are tokens") {
         bpe.unk_token = "<unk>";
         bpe.byte_fallback = true;
-        CHECK(ids(bpe, "a\u00e9b") == Ids{0, 4, 5, 1});
-        CHECK(ids(bpe, "a\u00eab") == Ids{0, 2, 1});  // C3 AA: only half of it is a token
+        CHECK(bpe_ids(bpe, "a\u00e9b") == Ids{0, 4, 5, 1});
+        CHECK(bpe_ids(bpe, "a\u00eab") == Ids{0, 2, 1});  // C3 AA: only half of it is a token
     }
     SECTION("need an unknown token that exists") {
         bpe.unk_token = "<missing>";
-        CHECK(ids(bpe, "ab") == Ids{3});
-        CHECK_THROWS_AS(ids(bpe, "ax"), Error);
+        CHECK(bpe_ids(bpe, "ab") == Ids{3});
+        CHECK_THROWS_AS(bpe_ids(bpe, "ax"), Error);
     }
 }
 
 TEST_CASE("prefix, suffix and ignore_merges") {
     Bpe bpe = make({"a", "##b", "ab", "##c", "abc"}, {{"a", "##b"}, {"ab", "##c"}}, "##");
-    CHECK(ids(bpe, "abc") == Ids{4});
-    CHECK(ids(bpe, "ab") == Ids{2});
+    CHECK(bpe_ids(bpe, "abc") == Ids{4});
+    CHECK(bpe_ids(bpe, "ab") == Ids{2});
     CHECK_THROWS_AS(add_merge(bpe, {"a", "c"}, 9), Error);  // not a token
 
     Bpe suffixed = make({"a", "b</w>", "a</w>"}, {});
     suffixed.end_of_word_suffix = "</w>";
-    CHECK(ids(suffixed, "ab") == Ids{0, 1});
-    CHECK(ids(suffixed, "a") == Ids{2});
+    CHECK(bpe_ids(suffixed, "ab") == Ids{0, 1});
+    CHECK(bpe_ids(suffixed, "a") == Ids{2});
 
     Bpe whole = make({"a", "b", "ab"}, {});
-    CHECK(ids(whole, "ab") == Ids{0, 1});
+    CHECK(bpe_ids(whole, "ab") == Ids{0, 1});
     whole.ignore_merges = true;
-    CHECK(ids(whole, "ab") == Ids{2});
+    CHECK(bpe_ids(whole, "ab") == Ids{2});
 }

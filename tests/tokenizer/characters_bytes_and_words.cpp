@@ -14,8 +14,10 @@
 #include "support/catch.hpp"
 #include "support/load_tokenizer.hpp"
 #include "support/reference_data.hpp"
+#include "support/streamed.hpp"
 
 using namespace morsel;
+using morsel_test::streamed;
 using nlohmann::json;
 
 namespace {
@@ -34,13 +36,6 @@ struct ConfigDirectory {
     }
     ~ConfigDirectory() { std::filesystem::remove_all(path); }
 };
-
-std::string streamed(const Tokenizer& tokenizer, const std::vector<TokenId>& ids, bool skip) {
-    StreamDecoder decoder(tokenizer, skip);
-    std::string text;
-    for (const TokenId id : ids) text += std::string(decoder.push(id));
-    return text += decoder.flush();
-}
 
 void check_cases(const Tokenizer& tokenizer, const json& cases) {
     CHECK(cases.size() > 20);

@@ -10,7 +10,7 @@ using namespace morsel;
 
 namespace {
 
-const char* const file = R"({"version":"1.0","model":{"type":"BPE","dropout":0.3,"ignore_merges":true,
+const char* const with_dropout = R"({"version":"1.0","model":{"type":"BPE","dropout":0.3,"ignore_merges":true,
 "vocab":{"a":0,"b":1,"c":2,"ab":3,"abc":4,"bc":5,"aa":6,"abab":7},"merges":["b c","a b","ab c","ab ab","a bc","a a"]}})";
 
 std::string tokens(const Tokenizer& tokenizer, const char* text, const EncodeOptions& options) {
@@ -22,7 +22,7 @@ std::string tokens(const Tokenizer& tokenizer, const char* text, const EncodeOpt
 }  // namespace
 
 TEST_CASE("dropout is off unless asked for") {
-    const Tokenizer tokenizer(parse_tokenizer_json(file, "dropout.json"));
+    const Tokenizer tokenizer(parse_tokenizer_json(with_dropout, "dropout.json"));
     CHECK(std::get<Bpe>(tokenizer.parts().model).dropout == 0.3);
     for (int i = 0; i < 50; ++i) REQUIRE(tokens(tokenizer, "ababc", {}) == "ab abc");
     CHECK(tokens(tokenizer, "ababc", {.dropout = BpeDropout{.probability = 0.0}}) == "ab abc");
@@ -32,7 +32,7 @@ TEST_CASE("dropout is off unless asked for") {
 }
 
 TEST_CASE("the same seed gives the same tokens, in both ways to encode") {
-    const Tokenizer tokenizer(parse_tokenizer_json(file, "dropout.json"));
+    const Tokenizer tokenizer(parse_tokenizer_json(with_dropout, "dropout.json"));
     const std::string text = "ababcaababcbcababaacbab";
     std::map<std::string, int> seen;
     for (std::uint64_t seed = 0; seed < 40; ++seed) {
@@ -58,7 +58,7 @@ TEST_CASE("every cut is as frequent as in the reference") {
         {"ababc", {{"ab abc", 0.6469}, {"ab a bc", 0.2234}, {"a b a bc", 0.0319}, {"a b a b c", 0.0270}, {"a b abc", 0.0199}, {"ab a b c", 0.0189}, {"abab c", 0.0185}, {"ab ab c", 0.0077}, {"a b ab c", 0.0058}}},
         {"aabab", {{"a abab", 0.6122}, {"a ab ab", 0.1281}, {"a ab a b", 0.1069}, {"aa b ab", 0.0879}, {"a a b a b", 0.0271}, {"a a b ab", 0.0190}, {"aa b a b", 0.0187}}},
     };
-    const Tokenizer tokenizer(parse_tokenizer_json(file, "dropout.json"));
+    const Tokenizer tokenizer(parse_tokenizer_json(with_dropout, "dropout.json"));
     constexpr int runs = 20000;
     for (const auto& [text, frequencies] : expected) {
         std::map<std::string, int> count;

@@ -7,10 +7,12 @@
 #include "support/gold_lines.hpp"
 #include "support/load_tokenizer.hpp"
 #include "support/reference_data.hpp"
+#include "support/streamed.hpp"
 
 namespace {
 
 using morsel::TokenId;
+using morsel_test::streamed;
 using nlohmann::json;
 
 json offsets_of(const morsel::Encoding& e) {
@@ -19,18 +21,7 @@ json offsets_of(const morsel::Encoding& e) {
     return out;
 }
 
-std::string streamed(const morsel::Tokenizer& tokenizer, const std::vector<TokenId>& ids, bool skip) {
-    morsel::StreamDecoder decoder(tokenizer, skip);
-    std::string text;
-    for (const TokenId id : ids) {
-        const std::string_view part = decoder.push(id);
-        if (!morsel::unicode::is_valid_utf8(part)) FAIL("a part of the stream is not UTF-8");
-        text += part;
-    }
-    return text += decoder.flush();
-}
-
-void run(const std::string& name, std::size_t expected_lines) {
+void check_encodings(const std::string& name, std::size_t expected_lines) {
     const auto model = morsel_test::reference_data("models/" + name);
     const auto gold = morsel_test::reference_data("gold/tokenizers/" + name + ".jsonl.xz");
     if (!model || !gold) return;
@@ -68,8 +59,8 @@ void run(const std::string& name, std::size_t expected_lines) {
 
 }  // namespace
 
-TEST_CASE("Phi-3 encodes and decodes as the reference") { run("phi-3-mini-4k-instruct", 1500); }
-TEST_CASE("BERT encodes and decodes as the reference") { run("bert-base-cased", 1500); }
-TEST_CASE("GPT-2 encodes and decodes as the reference") { run("gpt2", 1500); }
-TEST_CASE("RoBERTa encodes and decodes as the reference") { run("roberta-base", 1500); }
-TEST_CASE("Llama-2 encodes and decodes as SentencePiece") { run("llama2-sentencepiece", 1500); }
+TEST_CASE("Phi-3 encodes and decodes as the reference") { check_encodings("phi-3-mini-4k-instruct", 1500); }
+TEST_CASE("BERT encodes and decodes as the reference") { check_encodings("bert-base-cased", 1500); }
+TEST_CASE("GPT-2 encodes and decodes as the reference") { check_encodings("gpt2", 1500); }
+TEST_CASE("RoBERTa encodes and decodes as the reference") { check_encodings("roberta-base", 1500); }
+TEST_CASE("Llama-2 encodes and decodes as SentencePiece") { check_encodings("llama2-sentencepiece", 1500); }

@@ -33,7 +33,7 @@ bool same_ids(const Tokenizer& tokenizer, std::string_view text) {
     return true;
 }
 
-std::string random_text(std::mt19937& random, const Tokenizer& tokenizer) {
+std::string text_of_hard_parts(std::mt19937& random, const Tokenizer& tokenizer) {
     static const std::vector<std::string> parts = {" ", "  ", "\n", "\r\n", "\t", "\u00a0", "\u3000", "'s", "'LL", "'\u017f", "the", " The", "international", "ization",
                                                    "antidisestablishmentarianism", "1", "23", "4567", "\u0663", "\u2167", "é", "e\u0301", "ß", "İ", "Ω", "я", "ह", "ी", "東京", "です",
                                                    "한국", "📌", "👩‍🚀", ".", "...", "/", "_", "--", "{}", "();", "€", "\xff", "\xe4\xb8", "a", "b", "zz", "\u200b", "\ufeff", "\u2581", "\u2581\u2581", "中文字符測試", "ひらがなカタカナ", "\x0b", "\x85", "\u2028", "ไทย", "))", "->", "Москва"};
@@ -58,7 +58,7 @@ TEST_CASE("ids and offsets alone equal those of encodings on random text") {
         const Tokenizer tokenizer = morsel_test::load_tokenizer(path);
         std::mt19937 random(5);
         for (int i = 0; i < 1500; ++i) {
-            const std::string text = random_text(random, tokenizer);
+            const std::string text = text_of_hard_parts(random, tokenizer);
             INFO(path.string() << ": " << text);
             REQUIRE(same_ids(tokenizer, text));
         }
@@ -90,7 +90,7 @@ TEST_CASE("ids alone equal those of encodings across chunks") {
         for (int i = 0; i < 40; ++i) {
             std::string text;
             while (text.size() < 9000) {
-                text += random_text(random, tokenizer);
+                text += text_of_hard_parts(random, tokenizer);
                 if (random() % 8 == 0)
                     for (std::size_t n = random() % 1500; n > 0; --n) text += random() % 3 == 0 ? "中" : "文";
                 if (random() % 8 == 0) text += std::string(random() % 9000, "ax 1\n-"[random() % 6]);
@@ -163,7 +163,7 @@ TEST_CASE("a tokenizer that learns while encoding is the same from many threads 
     std::mt19937 random(9);
     std::vector<std::string> texts;
     std::vector<Encoding> expected;
-    for (int i = 0; i < 200; ++i) texts.push_back(random_text(random, tokenizer)), expected.push_back(tokenizer.encode_plainly(texts.back()));
+    for (int i = 0; i < 200; ++i) texts.push_back(text_of_hard_parts(random, tokenizer)), expected.push_back(tokenizer.encode_plainly(texts.back()));
     ThreadPool pool(8);
     std::atomic<int> wrong{0};
     pool.run([&](unsigned) {
@@ -203,7 +203,7 @@ TEST_CASE("decoding gives what the decoders give") {
         }
         std::mt19937 texts(4);
         for (int i = 0; i < 300; ++i) {
-            const auto ids = tokenizer.encode_ids(random_text(texts, tokenizer));
+            const auto ids = tokenizer.encode_ids(text_of_hard_parts(texts, tokenizer));
             REQUIRE(tokenizer.decode(ids) == tokenizer.decode_plainly(ids));
         }
     }

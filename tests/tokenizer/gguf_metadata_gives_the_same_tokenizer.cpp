@@ -48,7 +48,7 @@ struct GgufWriter {
     }
 };
 
-Tokenizer load(const GgufWriter& writer) {
+Tokenizer load_written(const GgufWriter& writer) {
     const std::string file = writer.file();
     return Tokenizer(load_gguf_tokenizer(GgufFile(std::as_bytes(std::span(file)), "tiny.gguf")));
 }
@@ -62,7 +62,7 @@ std::vector<std::string> tokens_of(const Tokenizer& tokenizer) {
 std::filesystem::path tiny(const char* name) { return morsel_test::test_data() / "tokenizers" / name; }
 
 // Texts without added tokens.
-std::vector<std::string> texts() {
+std::vector<std::string> texts_without_markup() {
     std::vector<std::string> out;
     std::ifstream file(tiny("sentencepiece.jsonl"));
     for (std::string line; std::getline(file, line);) {
@@ -75,7 +75,7 @@ std::vector<std::string> texts() {
     return out;
 }
 
-const EncodeOptions plain{.add_special_tokens = false};
+const EncodeOptions without_special{.add_special_tokens = false};
 
 }  // namespace
 
@@ -96,9 +96,9 @@ TEST_CASE("byte-level BPE in GGUF") {
     writer.number("tokenizer.ggml.bos_token_id", 0);
     writer.number("tokenizer.ggml.eos_token_id", 1);
     writer.boolean("tokenizer.ggml.add_bos_token", true);
-    const Tokenizer tokenizer = load(writer);
-    for (const std::string& text : texts())  // the original puts a space in front
-        if (!text.empty() && text[0] != ' ') CHECK(tokenizer.encode_ids(" " + text, plain) == original.encode_ids(text, plain));
+    const Tokenizer tokenizer = load_written(writer);
+    for (const std::string& text : texts_without_markup())  // the original puts a space in front
+        if (!text.empty() && text[0] != ' ') CHECK(tokenizer.encode_ids(" " + text, without_special) == original.encode_ids(text, without_special));
     CHECK(tokenizer.encode_ids("").front() == 0);
     CHECK(tokenizer.encode_ids("a</s>").back() == 1);
     CHECK(tokenizer.eos_id() == std::optional<TokenId>(1));
@@ -106,10 +106,10 @@ TEST_CASE("byte-level BPE in GGUF") {
 
     GgufWriter unknown = writer;
     unknown.body.replace(unknown.body.find("gpt-2"), 5, "magic");
-    CHECK_THROWS_AS(load(unknown), Error);
+    CHECK_THROWS_AS(load_written(unknown), Error);
     GgufWriter short_types = writer;
     short_types.numbers<std::int32_t>("tokenizer.ggml.scores", 5, {});
-    CHECK_NOTHROW(load(short_types));  // scores mean nothing here
+    CHECK_NOTHROW(load_written(short_types));  // scores mean nothing here
 }
 
 TEST_CASE("SentencePiece in GGUF") {
@@ -124,14 +124,14 @@ TEST_CASE("SentencePiece in GGUF") {
     writer.numbers("tokenizer.ggml.token_type", 5, types);
     writer.number("tokenizer.ggml.bos_token_id", 1);
     writer.number("tokenizer.ggml.unknown_token_id", 0);
-    const Tokenizer tokenizer = load(writer);
-    for (const std::string& text : texts()) {
+    const Tokenizer tokenizer = load_written(writer);
+    for (const std::string& text : texts_without_markup()) {
         CHECK(tokenizer.encode_ids(text) == original.encode_ids(text));
         CHECK(tokenizer.decode(tokenizer.encode_ids(text), {.skip_special_tokens = true}) == original.decode(original.encode_ids(text)));
     }
     GgufWriter bad = writer;
     bad.number("tokenizer.ggml.eos_token_id", 1'000'000);
-    CHECK_THROWS_AS(load(bad), Error);
+    CHECK_THROWS_AS(load_written(bad), Error);
 }
 
 TEST_CASE("SentencePiece's unigram in GGUF") {
@@ -147,17 +147,17 @@ TEST_CASE("SentencePiece's unigram in GGUF") {
     writer.number("tokenizer.ggml.eos_token_id", *original.token_to_id("</s>"));
     writer.number("tokenizer.ggml.unknown_token_id", model.unk_id);
     writer.boolean("tokenizer.ggml.remove_extra_whitespaces", true);
-    const Tokenizer tokenizer = load(writer);
-    for (const std::string& text : texts()) {
+    const Tokenizer tokenizer = load_written(writer);
+    for (const std::string& text : texts_without_markup()) {
         if (text.find("token") != text.npos || text.find(" of") != text.npos || text.starts_with("of")) continue;  // user-defined: cut out beforehand here
-        std::vector<TokenId> ids = original.encode_ids(text, plain);
-        CHECK(tokenizer.encode_ids(text, plain) == ids);
+        std::vector<TokenId> ids = original.encode_ids(text, without_special);
+        CHECK(tokenizer.encode_ids(text, without_special) == ids);
         ids.push_back(*original.token_to_id("</s>"));
         CHECK(tokenizer.encode_ids(text) == ids);
     }
     GgufWriter map = writer;
     map.numbers<std::uint8_t>("tokenizer.ggml.precompiled_charsmap", 0, {1, 2, 3});
-    CHECK_THROWS_AS(load(map), Error);
+    CHECK_THROWS_AS(load_written(map), Error);
 }
 
 TEST_CASE("every name of a pre-tokenizer in GGUF loads or says what it lacks") {
@@ -171,7 +171,7 @@ TEST_CASE("every name of a pre-tokenizer in GGUF loads or says what it lacks") {
         std::vector<std::string> merges;
         for (const json& m : model["merges"]) merges.push_back(m.is_string() ? m.get<std::string>() : m[0].get<std::string>() + " " + m[1].get<std::string>());
         writer.strings("tokenizer.ggml.merges", merges);
-        return load(writer);
+        return load_written(writer);
     };
     for (const char* name : {"default", "falcon", "deepseek-v3", "command-r", "llama3", "glm4", "minicpm5", "qwen35", "kanana2", "tekken", "granite-docling"}) CHECK_NOTHROW(load_as(name));
     for (const char* name : {"bloom", "viking", "superbpe", "kimi-k2", "deepseek-coder"}) {  // need an engine for regular expressions
@@ -203,6 +203,6 @@ TEST_CASE("WordPiece in GGUF") {
     writer.number("tokenizer.ggml.cls_token_id", 2);
     writer.number("tokenizer.ggml.seperator_token_id", 3);
     writer.number("tokenizer.ggml.mask_token_id", 4);
-    const Tokenizer tokenizer = load(writer);
-    for (const std::string& text : texts()) CHECK(tokenizer.encode_ids(text) == original.encode_ids(text));
+    const Tokenizer tokenizer = load_written(writer);
+    for (const std::string& text : texts_without_markup()) CHECK(tokenizer.encode_ids(text) == original.encode_ids(text));
 }

@@ -92,7 +92,7 @@ std::vector<std::pair<std::string, Tokenizer>> undivided_families() {
     return all;
 }
 
-std::string random_text(std::mt19937& random, const Tokenizer& tokenizer, bool ordinary) {
+std::string growing_text(std::mt19937& random, const Tokenizer& tokenizer, bool ordinary) {
     static const std::vector<std::string> words = {"the", "token", "lowest", "newest", "Grüße", "naïve", "Ελληνικά", "русские", "日本語の文章", "中文的句子", "한국어", "don't", "we've", "1998", "x2", "self.vocab", "a"};
     static const std::vector<std::string> hostile = {"  ", "\n", "\r\n", "\t", "\u00a0", "\u3000", "'s", "'LL", "'\u017f", "\u2581", "\u0120", "e\u0301", "\u0301", "\ufb01", "\u00a8", "İ", "\u212b", "ह", "ी", "\u1112\u1161\u11ab", "👩‍🚀", "...", "/", "_",
                                                      "\xff", "\xe4\xb8", "\xf0\x9f", "\u200b", "\ufeff", "\ufffd", "<0x41>", "\0x", "\u2122", "ª"};
@@ -117,7 +117,7 @@ TEST_CASE("a text in parts has the ids of the whole at any time") {
         CAPTURE(name);
         std::size_t settled = 0, bytes = 0;
         for (int i = 0; i < 60; ++i) {
-            const std::string text = random_text(random, tokenizer, i % 2 == 0);
+            const std::string text = growing_text(random, tokenizer, i % 2 == 0);
             const EncodeOptions options{.add_special_tokens = i % 3 != 0, .special_tokens_in_text = i % 5 == 0 ? SpecialTokensInText::plain_text : SpecialTokensInText::parse};
             IncrementalEncoder encoder(tokenizer, options);
             std::vector<TokenId> stable;  // must stay the beginning of all that comes
@@ -148,7 +148,7 @@ TEST_CASE("the fast way gives what the plain one gives, in every family") {
     for (const auto& [name, tokenizer] : all) {
         CAPTURE(name);
         for (int i = 0; i < 300; ++i) {
-            const std::string text = random_text(random, tokenizer, i % 2 == 0);
+            const std::string text = growing_text(random, tokenizer, i % 2 == 0);
             const EncodeOptions options{.add_special_tokens = i % 3 != 0, .special_tokens_in_text = i % 5 == 0 ? SpecialTokensInText::plain_text : SpecialTokensInText::parse};
             INFO(text);
             const Encoding expected = tokenizer.encode_plainly(text, options), got = tokenizer.encode(text, options);
@@ -180,9 +180,9 @@ TEST_CASE("counts are sizes of encodings, and stop at a limit") {
     for (const auto& [name, tokenizer] : families()) {
         CAPTURE(name);
         for (int i = 0; i < 17; ++i) {
-            std::string text = random_text(random, tokenizer, i % 2 == 0);
+            std::string text = growing_text(random, tokenizer, i % 2 == 0);
             if (i == 16)
-                while (text.size() < 40000) text += random_text(random, tokenizer, true);  // several sections
+                while (text.size() < 40000) text += growing_text(random, tokenizer, true);  // several sections
             const EncodeOptions options{.add_special_tokens = i % 3 != 0};
             const std::size_t size = tokenizer.encode(text, options).size();
             CHECK(count_tokens(tokenizer, text, options) == size);
@@ -198,9 +198,9 @@ TEST_CASE("a cut text has no more tokens than allowed, and is no shorter than it
     for (const auto& [name, tokenizer] : families()) {
         CAPTURE(name);
         for (int i = 0; i < 33; ++i) {
-            std::string text = random_text(random, tokenizer, i % 2 == 0);
+            std::string text = growing_text(random, tokenizer, i % 2 == 0);
             if (i == 32)
-                while (text.size() < 20000) text += random_text(random, tokenizer, true);
+                while (text.size() < 20000) text += growing_text(random, tokenizer, true);
             const EncodeOptions options{.add_special_tokens = i % 3 != 0};
             const Encoding whole = tokenizer.encode(text, options);
             const std::size_t specials = tokenizer.encode("", options).size();
@@ -237,7 +237,7 @@ TEST_CASE("a file is encoded block by block") {
     for (const auto& [name, tokenizer] : families()) {
         CAPTURE(name);
         std::string text;
-        while (text.size() < 20000) text += random_text(random, tokenizer, random() % 4 != 0);
+        while (text.size() < 20000) text += growing_text(random, tokenizer, random() % 4 != 0);
         std::vector<TokenId> ids;
         std::size_t at = 0, calls = 0;
         const auto read = [&](std::span<char> buffer) {
@@ -253,7 +253,7 @@ TEST_CASE("a file is encoded block by block") {
     }
     const Tokenizer tokenizer(parts_of("byte_level.json"));
     std::string text;
-    while (text.size() < encode_block_bytes * 3 / 2) text += random_text(random, tokenizer, true);
+    while (text.size() < encode_block_bytes * 3 / 2) text += growing_text(random, tokenizer, true);
     std::ofstream(path, std::ios::binary) << text;
     std::vector<TokenId> ids;
     encode_file(tokenizer, path, [&](std::span<const TokenId> part) { return ids.insert(ids.end(), part.begin(), part.end()), true; });

@@ -28,11 +28,11 @@ struct TemporaryDirectory {
 
 json file_json(const fs::path& path) { return json::parse(std::ifstream(path)); }
 
-const std::vector<std::string> texts = {"", " ", "Don't we've  seen this\n\n before? 1998, 42 + 7.", "Grüße aus München, café e\u0301", "日本語の文章、中文的句子。", "a<s>b </s> [MASK] x word wordy <|end|>  \n next WORD Word",
+const std::vector<std::string> saved_texts = {"", " ", "Don't we've  seen this\n\n before? 1998, 42 + 7.", "Grüße aus München, café e\u0301", "日本語の文章、中文的句子。", "a<s>b </s> [MASK] x word wordy <|end|>  \n next WORD Word",
                                         "lowest newest 👨‍👩‍👧 \u0120 \u2581x <0x41>", "aaaaaaaaaaaaaaaaaaaaaaaaa         b"};
 
 bool same_encodings(const Tokenizer& a, const Tokenizer& b) {
-    for (const std::string& text : texts) {
+    for (const std::string& text : saved_texts) {
         const Encoding x = a.encode(text), y = b.encode(text);
         if (x.ids != y.ids || x.offsets != y.offsets || x.tokens != y.tokens || x.word_ids != y.word_ids || a.decode(x.ids) != b.decode(x.ids)) return false;
         const Encoding pair = a.encode(text, {.text_pair = "second"}), again = b.encode(text, {.text_pair = "second"});
@@ -112,7 +112,7 @@ TEST_CASE("tokenizers of other files are saved as tokenizer.json") {
         const Tokenizer again = morsel_test::load_tokenizer(directory.path / "new" / "directory");
         CHECK(again.bos_id() == tokenizer.bos_id());
         CHECK(again.unk_id() == tokenizer.unk_id());
-        for (const std::string& text : texts) {
+        for (const std::string& text : saved_texts) {
             CAPTURE(text);
             // The tokens with a role, named in tokenizer_config.json, are special tokens when loaded, as transformers has it; SentencePiece has none.
             const bool none = std::holds_alternative<SentencePiece>(tokenizer.parts().model);

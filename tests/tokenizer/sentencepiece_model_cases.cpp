@@ -43,7 +43,7 @@ const std::string start = piece("<unk>", 0, 2) + piece("<s>", 0, 3) + piece("</s
 std::string plain(const std::string& pieces) { return start + pieces + trainer() + normalizer(false, false); }
 std::string with_map(const std::string& blob) { return start + piece("a") + trainer() + normalizer(false, false, blob); }
 
-std::vector<TokenId> ids(const std::string& model, const std::string& text) {
+std::vector<TokenId> ids_of_model(const std::string& model, const std::string& text) {
     const SentencePieceFile file = parse_sentencepiece(model);
     std::vector<TokenId> out;
     for (const auto& token : encode_section(file.model, text)) out.push_back(token.id);
@@ -95,26 +95,26 @@ TEST_CASE("models that must be refused") {
 }
 
 TEST_CASE("models that load, with what they then do") {
-    CHECK(ids(plain(piece("a", -1) + piece("b", -2) + piece("ab", -3)), "ab") == Ids{5});
-    CHECK(ids(plain(piece("a", -1) + piece("b", -2) + piece("ab", -3) + piece("ba", -2)), "aba") == Ids{3, 6});  // the higher score first
-    CHECK(ids(plain(piece("a") + piece("aa")), "aaa") == Ids{4, 3});                                              // then the leftmost
-    CHECK(ids(plain(piece("a")), "axya") == Ids{3, 0, 3});                                                        // neighbouring unknowns are one
+    CHECK(ids_of_model(plain(piece("a", -1) + piece("b", -2) + piece("ab", -3)), "ab") == Ids{5});
+    CHECK(ids_of_model(plain(piece("a", -1) + piece("b", -2) + piece("ab", -3) + piece("ba", -2)), "aba") == Ids{3, 6});  // the higher score first
+    CHECK(ids_of_model(plain(piece("a") + piece("aa")), "aaa") == Ids{4, 3});                                              // then the leftmost
+    CHECK(ids_of_model(plain(piece("a")), "axya") == Ids{3, 0, 3});                                                        // neighbouring unknowns are one
     // P25 a piece of NUL, P29 of invalid UTF-8 (which no text can reach: its bytes become U+FFFD), P30 unknown fields
-    CHECK(ids(plain(piece(std::string(1, '\0')) + piece("a")), std::string("a\0a", 3)) == Ids{4, 3, 4});
-    CHECK(ids(plain(piece("\xff") + piece("a")), "a\xff") == Ids{4, 0});
-    CHECK(ids(plain(piece("a")) + number(77, 5) + bytes(78, "x"), "a") == Ids{3});
+    CHECK(ids_of_model(plain(piece(std::string(1, '\0')) + piece("a")), std::string("a\0a", 3)) == Ids{4, 3, 4});
+    CHECK(ids_of_model(plain(piece("\xff") + piece("a")), "a\xff") == Ids{4, 0});
+    CHECK(ids_of_model(plain(piece("a")) + number(77, 5) + bytes(78, "x"), "a") == Ids{3});
     // P27 infinite scores order as usual
-    CHECK(ids(plain(piece("a") + piece("b") + piece("ab", -std::numeric_limits<float>::infinity()) + piece("ba", std::numeric_limits<float>::infinity())), "aba") == Ids{3, 6});
+    CHECK(ids_of_model(plain(piece("a") + piece("b") + piece("ab", -std::numeric_limits<float>::infinity()) + piece("ba", std::numeric_limits<float>::infinity())), "aba") == Ids{3, 6});
     // P24 pieces of 200 KB and 4 MB
-    for (const std::size_t size : {std::size_t{200'000}, std::size_t{4'000'000}}) CHECK(ids(plain(piece(std::string(size, 'x')) + piece("a", 0)), "axa") == Ids{4, 0, 4});
+    for (const std::size_t size : {std::size_t{200'000}, std::size_t{4'000'000}}) CHECK(ids_of_model(plain(piece(std::string(size, 'x')) + piece("a", 0)), "axa") == Ids{4, 0, 4});
     // P26 user-defined pieces within one another: the longest counts
     std::string pieces;
     for (std::size_t n = 1; n < 80; ++n) pieces += piece(std::string(n, 'z'), 0, 4);
-    CHECK(ids(plain(pieces), std::string(79, 'z') + "zz") == Ids{81, 4});
-    CHECK(ids(plain(piece("a") + piece("b") + piece("ab", 5) + piece("b", 0, 4).substr(0, 0) + piece("abc", 0, 4) + piece("c")), "ababc") == Ids{5, 6});
+    CHECK(ids_of_model(plain(pieces), std::string(79, 'z') + "zz") == Ids{81, 4});
+    CHECK(ids_of_model(plain(piece("a") + piece("b") + piece("ab", 5) + piece("b", 0, 4).substr(0, 0) + piece("abc", 0, 4) + piece("c")), "ababc") == Ids{5, 6});
     // an unused piece is taken apart again
-    CHECK(ids(plain(piece("a") + piece("b") + piece("ab", 0, 5) + piece("abc", 0) + piece("c")), "ab") == Ids{3, 4});
-    CHECK(ids(plain(piece("a") + piece("b") + piece("ab", 0, 5) + piece("abc", 0) + piece("c")), "abc") == Ids{6});
+    CHECK(ids_of_model(plain(piece("a") + piece("b") + piece("ab", 0, 5) + piece("abc", 0) + piece("c")), "ab") == Ids{3, 4});
+    CHECK(ids_of_model(plain(piece("a") + piece("b") + piece("ab", 0, 5) + piece("abc", 0) + piece("c")), "abc") == Ids{6});
 }
 
 TEST_CASE("a character map that lies within its bounds cannot do harm") {
@@ -129,7 +129,7 @@ TEST_CASE("a character map that lies within its bounds cannot do harm") {
             blob.append(reinterpret_cast<const char*>(trie.data()), size);
             blob += std::string("xy\0", 3);
             try {
-                ids(with_map(blob), "abcaa\xff");
+                ids_of_model(with_map(blob), "abcaa\xff");
             } catch (const Error&) {
             }
         }

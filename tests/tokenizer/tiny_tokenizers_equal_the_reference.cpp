@@ -12,8 +12,10 @@
 #include "support/gold_lines.hpp"
 #include "support/load_tokenizer.hpp"
 #include "support/reference_data.hpp"
+#include "support/streamed.hpp"
 
 using namespace morsel;
+using morsel_test::streamed;
 using nlohmann::json;
 
 namespace {
@@ -29,7 +31,7 @@ const Tiny tinies[] = {{"byte_level.json", "byte_level"}, {"byte_fallback.json",
                        {"sentencepiece_unigram_bytes", "sentencepiece_unigram_bytes"},             {"sentencepiece_words", "sentencepiece_words"},
                        {"sentencepiece_characters", "sentencepiece_characters"}};
 
-Tokenizer load(const Tiny& tiny) { return morsel_test::load_tokenizer(morsel_test::test_data() / "tokenizers" / tiny.path); }
+Tokenizer load_tiny(const Tiny& tiny) { return morsel_test::load_tokenizer(morsel_test::test_data() / "tokenizers" / tiny.path); }
 
 std::vector<json> lines_of(const Tiny& tiny) {
     std::ifstream file(morsel_test::test_data() / "tokenizers" / (std::string(tiny.lines) + ".jsonl"));
@@ -40,23 +42,12 @@ std::vector<json> lines_of(const Tiny& tiny) {
 
 std::string text_of(const json& line) { return line.contains("text") ? line["text"].get<std::string>() : morsel_test::from_hex(line["text_hex"]); }
 
-std::string streamed(const Tokenizer& tokenizer, const std::vector<TokenId>& ids, bool skip) {
-    StreamDecoder decoder(tokenizer, skip);
-    std::string text;
-    for (const TokenId id : ids) {
-        const std::string_view part = decoder.push(id);
-        CHECK(unicode::is_valid_utf8(part));
-        text += part;
-    }
-    return text += decoder.flush();
-}
-
 }  // namespace
 
 TEST_CASE("tiny tokenizers encode and decode as the reference") {
     for (const Tiny& tiny : tinies) {
         CAPTURE(tiny.path);
-        const Tokenizer tokenizer = load(tiny);
+        const Tokenizer tokenizer = load_tiny(tiny);
         const std::vector<json> lines = lines_of(tiny);
         CHECK(lines.size() > 100);
         for (const json& line : lines) {
@@ -78,7 +69,7 @@ TEST_CASE("tiny tokenizers encode and decode as the reference") {
 TEST_CASE("streamed decoding equals whole decoding on random ids") {
     for (const Tiny& tiny : tinies) {
         CAPTURE(tiny.path);
-        const Tokenizer tokenizer = load(tiny);
+        const Tokenizer tokenizer = load_tiny(tiny);
         std::mt19937 random(5);
         const auto bound = static_cast<TokenId>(tokenizer.id_bound());
         for (int round = 0; round < 1500; ++round) {
@@ -123,7 +114,7 @@ TEST_CASE("every chain of decoders streams to the same text") {
 }
 
 TEST_CASE("a genuine U+FFFD does not stall the stream") {
-    const Tokenizer tokenizer = load(tinies[0]);
+    const Tokenizer tokenizer = load_tiny(tinies[0]);
     StreamDecoder decoder(tokenizer);
     std::string text;
     for (const TokenId id : tokenizer.encode_ids("\uFFFD", {.add_special_tokens = false})) text += decoder.push(id);
@@ -133,7 +124,7 @@ TEST_CASE("a genuine U+FFFD does not stall the stream") {
 TEST_CASE("offsets name whole characters, in order, within the text") {
     for (const Tiny& tiny : tinies) {
         CAPTURE(tiny.path);
-        const Tokenizer tokenizer = load(tiny);
+        const Tokenizer tokenizer = load_tiny(tiny);
         for (const json& line : lines_of(tiny)) {
             const std::string text = text_of(line);
             if (!unicode::is_valid_utf8(text)) continue;
@@ -153,7 +144,7 @@ TEST_CASE("offsets name whole characters, in order, within the text") {
 TEST_CASE("any bytes encode, and byte-level BPE gives them back") {
     std::mt19937 random(23);
     std::vector<Tokenizer> all;
-    for (const Tiny& tiny : tinies) all.push_back(load(tiny));
+    for (const Tiny& tiny : tinies) all.push_back(load_tiny(tiny));
     for (int round = 0; round < 2000; ++round) {
         std::string text(random() % 24, ' ');
         for (char& c : text) c = static_cast<char>(random() % 3 == 0 ? random() : "ab \n\xE2\x96\x81\xF0\x9F\x98\x80\xC3"[random() % 13]);
@@ -166,7 +157,7 @@ TEST_CASE("any bytes encode, and byte-level BPE gives them back") {
 
 TEST_CASE("one tokenizer serves eight threads") {
     for (const Tiny& tiny : tinies) {
-        const Tokenizer tokenizer = load(tiny);
+        const Tokenizer tokenizer = load_tiny(tiny);
         const std::vector<json> lines = lines_of(tiny);
         std::vector<int> wrong(8, 0);
         std::vector<std::thread> threads;
@@ -194,7 +185,7 @@ TEST_CASE("one tokenizer serves eight threads") {
 
 TEST_CASE("ids of many texts in one array are those of each text, in order, by any number of threads") {
     for (const Tiny& tiny : tinies) {
-        const Tokenizer tokenizer = load(tiny);
+        const Tokenizer tokenizer = load_tiny(tiny);
         std::vector<std::string> texts{""};
         for (const json& line : lines_of(tiny)) texts.push_back(text_of(line));
         for (std::size_t i = 1; i < 40; ++i) {  // sections of very different sizes

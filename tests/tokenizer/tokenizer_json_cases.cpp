@@ -6,8 +6,10 @@
 
 #include "morsel/tokenizer.hpp"
 #include "support/catch.hpp"
+#include "support/text.hpp"
 
 using namespace morsel;
+using morsel_test::repeat;
 
 namespace {
 
@@ -16,12 +18,6 @@ const std::string bpe_model = R"({"type":"BPE","vocab":{"a":0,"b":1,"ab":2,"c":3
 std::string file(const std::string& model, const std::string& more = "") { return R"({"version":"1.0",)" + more + R"("model":)" + model + "}"; }
 
 Tokenizer load(const std::string& text) { return Tokenizer(parse_tokenizer_json(text, "tokenizer.json")); }
-
-std::string repeat(const std::string& text, std::size_t count) {
-    std::string out;
-    for (std::size_t i = 0; i < count; ++i) out += text;
-    return out;
-}
 
 std::string nested(const std::string& type, const std::string& key, std::size_t depth, const std::string& inner) {
     return repeat(R"({"type":")" + type + R"(",")" + key + R"(":[)", depth) + inner + repeat("]}", depth);

@@ -14,7 +14,7 @@ using namespace morsel;
 namespace {
 
 Vocabulary txt(const std::string& text) { return parse_vocab_txt(text, "vocab.txt"); }
-Vocabulary json(const std::string& text) { return parse_vocab_json(text, "vocab.json"); }
+Vocabulary vocab_json(const std::string& text) { return parse_vocab_json(text, "vocab.json"); }
 
 Bpe merges(const std::string& text) {
     Bpe bpe;
@@ -72,17 +72,17 @@ TEST_CASE("merges.txt") {
 }
 
 TEST_CASE("vocab.json") {
-    CHECK(json(R"({"a":0,"b":7})").id("b") == Id(7));
-    CHECK(json(R"({"a":0,"a":3})").id("a") == Id(3));
-    CHECK(json("{}").size() == 0);
+    CHECK(vocab_json(R"({"a":0,"b":7})").id("b") == Id(7));
+    CHECK(vocab_json(R"({"a":0,"a":3})").id("a") == Id(3));
+    CHECK(vocab_json("{}").size() == 0);
     for (const char* bad : {"", "[]", "[0]", "3", "null", R"({"a":1.5})", R"({"a":-1})", R"({"a":4294967296})", R"({"a":"0"})", R"({"a":{}})", R"({"a":[]})", R"({"a":null})",
                             R"({"a":true})", R"({"a":0)", R"({"a":0}x)", "\xEF\xBB\xBF{}"}) {
         CAPTURE(bad);
-        CHECK_THROWS_AS(json(bad), Error);
+        CHECK_THROWS_AS(vocab_json(bad), Error);
     }
     std::string deep;
     for (int i = 0; i < 1'000'000; ++i) deep += '[';
-    CHECK_THROWS_AS(json(deep), Error);
+    CHECK_THROWS_AS(vocab_json(deep), Error);
 }
 
 TEST_CASE("paths that hold no tokenizer") {

@@ -8,6 +8,7 @@
 #include "support/catch.hpp"
 #include "support/load_tokenizer.hpp"
 #include "support/reference_data.hpp"
+#include "support/text.hpp"
 
 using namespace morsel;
 using namespace morsel_test;
@@ -29,12 +30,6 @@ Encoding encoding_of(const std::vector<Token>& tokens) {
         e.special_tokens_mask.push_back(t.special), e.sequence_ids.push_back(t.special ? std::nullopt : std::optional(t.sequence));
     }
     return e;
-}
-
-std::size_t count(std::string_view text, std::string_view what) {
-    std::size_t n = 0;
-    for (std::size_t at = text.find(what); at != text.npos; at = text.find(what, at + what.size())) ++n;
-    return n;
 }
 
 // What a page or a terminal shows: the text between tags.

@@ -10,16 +10,12 @@
 #include "morsel/visual/svg_principal_plane.hpp"
 #include "morsel/visual/svg_scatter.hpp"
 #include "support/catch.hpp"
+#include "support/text.hpp"
 
 using namespace morsel;
+using morsel_test::count;
 
 namespace {
-
-std::size_t count(std::string_view text, std::string_view what) {
-    std::size_t n = 0;
-    for (std::size_t at = text.find(what); at != text.npos; at = text.find(what, at + what.size())) ++n;
-    return n;
-}
 
 }  // namespace
 
