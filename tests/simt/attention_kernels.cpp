@@ -79,7 +79,32 @@ void check_attention(Cuda& device, const Case& c, std::size_t total, std::size_t
     CHECK(largest_difference(from_device(device, out.data(), expected.size()), expected) <= tolerance);
 }
 
+// The last of `total` tokens, whose position only the device's step knows: the host believes that there were three before it.
+void check_attention_of_a_step(Cuda& device, const Case& c, std::size_t total) {
+    INFO("heads of " << c.head_dim);
+    const Sequence s(c, total, c.head_dim);
+    const AttentionShape shape = s.shape(nullptr);
+    CudaBuffer qkv = to_device(device, s.qkv), out(c.heads * c.head_dim), step(sizeof(CudaStep) / sizeof(float));
+    KvCache<Cuda> cache = make_kv_cache(device, 1, 1, 64, c.kv_heads, c.head_dim);
+    const Segment before{.row_count = total - 1}, last{.row_count = 1, .past = 3};
+    rope_and_cache(device, qkv.data(), shape, make_rope_table(device, s.frequencies), std::span(&before, 1), cache, 0);
+    const CudaStep there{.past = static_cast<std::uint32_t>(total - 1)};
+    std::vector<float> bytes(step.size());
+    std::memcpy(bytes.data(), &there, sizeof there);
+    upload(device, bytes, step.data());
+    device.step = reinterpret_cast<const CudaStep*>(step.data());
+    const RopeTable<Cuda> short_table = make_rope_table(device, s.frequencies, 1.0f, 16);
+    attend(device, qkv.data() + (total - 1) * s.width, shape, short_table, std::span(&last, 1), cache, 0, out.data());
+    device.step = nullptr;
+    CHECK(largest_difference(from_device(device, out.data(), out.size()), s.expected(1, false)) <= 1e-5);
+}
+
 }  // namespace
+
+TEST_CASE("a step finds its position in the table of rotations, however far the device has gone") {
+    Cuda device({.precision = CudaPrecision::f32});
+    for (const std::size_t head_dim : {12u, 32u, 256u}) check_attention_of_a_step(device, {.head_dim = head_dim}, 51);
+}
 
 TEST_CASE("attention of one new token equals its reference") {
     Cuda device, exact({.precision = CudaPrecision::f32});

@@ -33,13 +33,25 @@ struct Floats {
     }
 };
 
+std::string text_of(cudaError_t error) { return error == cudaSuccess ? "" : cudaGetErrorString(error); }
+
 // The fault of a launch, or "".
 template <class... E, class... A>
 std::string fault(Device& d, unsigned grid, unsigned block, std::size_t shared, void (*kernel)(E...), A... arguments) {
     cudaLaunchConfig_t config;
     config.gridDim = dim3(grid), config.blockDim = dim3(block), config.dynamicSmemBytes = shared, config.stream = d.stream;
-    const cudaError_t error = cudaLaunchKernelEx(&config, kernel, arguments...);
-    return error == cudaSuccess ? "" : cudaGetErrorString(error);
+    return text_of(cudaLaunchKernelEx(&config, kernel, arguments...));
+}
+
+// That of one block launched so that it may start before the kernels before it have ended.
+template <class... E, class... A>
+std::string fault_of_dependent(Device& d, unsigned block, void (*kernel)(E...), A... arguments) {
+    cudaLaunchAttribute attribute{};
+    attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    attribute.val.programmaticStreamSerializationAllowed = 1;
+    cudaLaunchConfig_t config;
+    config.gridDim = dim3(1), config.blockDim = dim3(block), config.stream = d.stream, config.attrs = &attribute, config.numAttrs = 1;
+    return text_of(cudaLaunchKernelEx(&config, kernel, arguments...));
 }
 
 // ---- The kernels: `Mistake` is false for the right twin. ----
@@ -139,6 +151,20 @@ __global__ void within_a_warp(const float* x, float* out) {  // lanes exchange t
     out[threadIdx.x] = tile[threadIdx.x ^ 1];
 }
 
+// Uploaded memory may be read before the kernels before this one have ended, what they wrote may not.
+template <bool Mistake>
+__global__ void adds_to_what_was_written(const float* uploaded, const float* written, float* out) {
+    const float known = uploaded[threadIdx.x];
+    if constexpr (!Mistake) ptx::wait_for_previous_kernels();
+    out[threadIdx.x] = known + written[threadIdx.x];
+}
+
+__global__ void has_eight_kilobytes(float* out) {
+    __shared__ float space[2048];
+    for (unsigned i = threadIdx.x; i < 2048; i += blockDim.x) space[i] = 1;
+    out[threadIdx.x] = space[threadIdx.x];
+}
+
 template <bool Mistake>
 __global__ void two_blocks_one_place(float* out) { out[Mistake ? threadIdx.x : blockIdx.x * blockDim.x + threadIdx.x] = 1; }
 
@@ -235,6 +261,42 @@ TEST_CASE("a barrier that some threads never reach is caught, and what must not 
     simt::take_host_fault();
     host = x.at[0];
     CHECK(contains(simt::take_host_fault(), "host code"));
+}
+
+TEST_CASE("a dependent launch that does not wait is caught") {
+    Device d;
+    const Floats x(d, numbers(64)), scaled(64), out(64);
+    under_every_schedule([&] {
+        REQUIRE(fault(d, 1, 64, 0, scale<false>, x.at, scaled.at, 64u) == "");
+        CHECK(fault_of_dependent(d, 64, adds_to_what_was_written<false>, x.at, scaled.at, out.at) == "");
+        CHECK(out.read(d, 64)[9] == 30);
+        CHECK(contains(fault_of_dependent(d, 64, adds_to_what_was_written<true>, x.at, scaled.at, out.at), "dependent launch"));
+    });
+}
+
+TEST_CASE("shared variables count towards what a block can have") {
+    Device d;
+    const Floats out(64);
+    CHECK(fault(d, 1, 64, 40 << 10, has_eight_kilobytes, out.at) == "");
+    CHECK(contains(fault(d, 1, 64, 41 << 10, has_eight_kilobytes, out.at), "more than a block can have"));
+    const auto ask = [](int bytes) { return cudaFuncSetAttribute(has_eight_kilobytes, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes); };
+    REQUIRE(ask(219 << 10) == cudaSuccess);
+    CHECK(fault(d, 1, 64, 219 << 10, has_eight_kilobytes, out.at) == "");
+    REQUIRE(ask(227 << 10) == cudaSuccess);
+    CHECK(contains(fault(d, 1, 64, 0, has_eight_kilobytes, out.at), "more than a block can have"));
+}
+
+TEST_CASE("allocating during a capture breaks it") {
+    Device d;
+    for (const bool mistake : {false, true}) {
+        REQUIRE(cudaStreamBeginCapture(d.stream, cudaStreamCaptureModeThreadLocal) == cudaSuccess);
+        void* memory = nullptr;
+        if (mistake) CHECK(cudaMalloc(&memory, 16) != cudaSuccess);
+        cudaGraph_t graph = nullptr;
+        CHECK((cudaStreamEndCapture(d.stream, &graph) == cudaSuccess) == !mistake);
+        CHECK((graph != nullptr) == !mistake);
+        if (graph != nullptr) cudaGraphDestroy(graph);
+    }
 }
 
 TEST_CASE("races inside a warp and between blocks are caught") {

@@ -57,18 +57,18 @@ struct Generation {
 
 TEST_CASE("the device chooses what the host chooses") {
     std::vector<TokenId> prompt;
-    for (TokenId i = 0; i < 30; ++i) prompt.push_back(i * 7 % 50);
+    for (TokenId i = 0; i < 10; ++i) prompt.push_back(i * 7 % 50);
     for (const auto& [precision, kind] : {std::pair{CudaPrecision::f32, Model::llama}, {CudaPrecision::bf16, Model::llama}, {CudaPrecision::f32, Model::gpt2}, {CudaPrecision::bf16, Model::gpt2}}) {
         Generation g(precision, kind);
         INFO("precision " << int(precision) << ", model " << int(kind));
         GenerationSettings settings;
-        settings.max_new_tokens = 12, settings.context_limit = 600;
+        settings.max_new_tokens = 8, settings.context_limit = 600;
         under_every_schedule([&] {
             const GenerationResult device = g.run(false, prompt, settings);
             const std::vector<TokenId> tokens = g.state.tokens(0);
             const GenerationResult host = g.run(true, prompt, settings);
             CHECK(device.ids == host.ids);
-            CHECK(device.ids.size() == 12);
+            CHECK(device.ids.size() == 8);
             CHECK(tokens == g.state.tokens(0));
         });
         settings.processing = {.repetition_penalty = 1.2f, .do_sample = true, .temperature = 1.5f, .top_k = 20, .top_p = 0.9f};
@@ -144,7 +144,7 @@ TEST_CASE("several sequences at once give what each gives alone") {
         for (std::size_t i = 0; i < prompts.size(); ++i) alone.push_back(g.run(false, prompts[i], settings[i], i == 4 ? 2 : 1000));
         REQUIRE(alone[4].stop_reason == StopReason::cancelled);
         std::size_t schedule = 0;
-        for (const std::size_t slots : {2u, 3u, 4u, 6u}) {  // six rows are cuBLAS's
+        for (const std::size_t slots : {3u, 4u, 6u}) {  // six rows are cuBLAS's
             if (precision == CudaPrecision::bf16 && slots > 4) continue;
             INFO(slots << " at once, precision " << int(precision) << ", model " << int(kind));
             use_schedule(schedule++);

@@ -30,7 +30,7 @@ inline void attend(Cuda& device, float* qkv, const AttentionShape& shape, const 
         std::size_t positions = 1;
         for (const Segment& s : segments) {
             cache.reserve(device, s.slot, s.past + 1);
-            positions = std::max(positions, device.step != nullptr ? cache.pages[s.slot].capacity : s.past + 1);
+            positions = std::max(positions, positions_of(device, cache, s));
         }
         const float* cosine_sine = rope.reserve(device, positions);
         detail::each_segment_table(device, segments, &cache, layer, [&](const kernels::SegmentTable& table) {

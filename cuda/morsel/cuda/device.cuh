@@ -1,6 +1,7 @@
 // The CUDA device: a context object with a stream, a cuBLAS handle whose workspace is pinned (so that results repeat and graphs can be
 // captured), scratch memory and a staging buffer; its buffers; and how kernels are launched. No globals: one `Cuda` per calling
-// thread, prepared weights shared between them. Every failure is a morsel::Error that names the call or the kernel.
+// thread, made by that thread (or the thread's cudaSetDevice is the same); prepared weights are shared between those of one GPU. Every
+// failure is a morsel::Error that names the call or the kernel.
 #pragma once
 #include <cublas_v2.h>
 #include <cuda_runtime.h>
@@ -11,8 +12,8 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <map>
 #include <memory>
-#include <set>
 #include <span>
 #include <string>
 #include <utility>
@@ -151,9 +152,10 @@ class Cuda {
         Scratch& one = scratch_[index];
         if (one.bytes < bytes) {
             synchronize();
-            one.memory.reset();
-            one.bytes = std::max(bytes, one.bytes * 2);
-            one.memory = detail::allocate_device(one.bytes);
+            const std::size_t grown = std::max(bytes, one.bytes * 2);
+            one = {};  // before there is more: the two need not fit together
+            one.memory = detail::allocate_device(grown);
+            one.bytes = grown;
         }
         return one.memory.get();
     }
@@ -188,31 +190,49 @@ class Cuda {
     template <class... Expected, class... Given>
     void launch(const CudaLaunch& what, void (*kernel)(Expected...), Given... arguments) {
         if (what.grid.x == 0 || what.grid.y == 0 || what.grid.z == 0) return;
-        if (what.shared_bytes > (std::size_t{48} << 10) && large_shared_.insert(reinterpret_cast<const void*>(kernel)).second)
-            detail::check_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_limit_)), what.name);
+        Kernel& facts = facts_of(kernel, what.name);
+        if (what.shared_bytes > facts.shared_bytes) {
+            detail::check_cuda(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(what.shared_bytes)), what.name);
+            facts.shared_bytes = what.shared_bytes;
+        }
         cudaLaunchAttribute attribute{};
         attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
         attribute.val.programmaticStreamSerializationAllowed = 1;
         cudaLaunchConfig_t config{};
         config.gridDim = what.grid, config.blockDim = what.block, config.dynamicSmemBytes = what.shared_bytes, config.stream = stream();
-        config.attrs = &attribute, config.numAttrs = dependent_launch_ ? 1 : 0;
+        config.attrs = &attribute, config.numAttrs = dependent_launch_ && facts.waits ? 1 : 0;
         detail::check_cuda(cudaLaunchKernelEx(&config, kernel, static_cast<Expected>(arguments)...), what.name);
         if (options_.on_launch) options_.on_launch(what);
     }
 
   private:
     static constexpr std::size_t workspace_bytes = std::size_t{32} << 20;
+    struct Kernel {
+        std::size_t shared_bytes = std::size_t{32} << 10;  // of dynamic shared memory that it may have: 48 KB less what is declared in it, or what was asked for
+        bool waits = false;                                // compiled for sm_90 or later, so that it waits for kernels before it
+    };
     struct Scratch {
         detail::DeviceBytes memory;
         std::size_t bytes = 0;
     };
+    template <class... Expected>
+    Kernel& facts_of(void (*kernel)(Expected...), const char* name) {
+        const auto [at, added] = kernels_.try_emplace(reinterpret_cast<const void*>(kernel));
+        if (added && dependent_launch_) {
+            cudaFuncAttributes attributes{};
+            if (const cudaError_t error = cudaFuncGetAttributes(&attributes, kernel); error != cudaSuccess) kernels_.erase(at), detail::check_cuda(error, name);
+            at->second.waits = attributes.ptxVersion >= 90;
+        }
+        return at->second;
+    }
+
     CudaOptions options_;
     std::unique_ptr<std::remove_pointer_t<cudaStream_t>, detail::DestroyStream> stream_;
     std::unique_ptr<std::remove_pointer_t<cublasHandle_t>, detail::DestroyCublas> cublas_;
     detail::DeviceBytes workspace_, counters_;
     std::unique_ptr<std::uint8_t, detail::FreeHost> staging_;
     std::array<Scratch, 6> scratch_;
-    std::set<const void*> large_shared_;  // kernels that may have more than 48 KB
+    std::map<const void*, Kernel> kernels_;  // those launched so far
     std::size_t processors_ = 0, shared_limit_ = 0;
     bool dependent_launch_ = false;
 };

@@ -4,6 +4,7 @@
 #pragma once
 #include <cmath>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "morsel/cuda/block.cuh"
@@ -18,28 +19,32 @@ struct RopeTable<Cuda> {
         std::vector<float> inverse_frequency;  // [rotary_dim / 2]
         float scaling = 1;
         std::size_t positions = 0;
-        CudaBuffer cosine_sine;  // [positions][2][rotary_dim / 2]
+        std::vector<CudaBuffer> cosine_sine;  // the last: [positions][2][rotary_dim / 2]; other devices may still use those before it
+        std::mutex growing;
     };
     std::shared_ptr<Table> table;  // grows on demand
 
     std::size_t half() const { return table == nullptr ? 0 : table->inverse_frequency.size(); }
-    // The table with at least that many positions, [positions][2][half()].
+    // The table with at least that many positions, [positions][2][half()]. Several devices may ask at once.
     const float* reserve(Cuda& device, std::size_t positions) const {
         Table& t = *table;
-        if (half() > 0 && positions > t.positions) {
-            t.positions = std::max(positions, t.positions * 2);
-            std::vector<float> values(t.positions * 2 * half());
-            for (std::size_t position = 0; position < t.positions; ++position)
+        if (half() == 0) return nullptr;
+        const std::lock_guard lock(t.growing);
+        if (positions > t.positions) {
+            const std::size_t grown = std::max(positions, t.positions * 2);
+            std::vector<float> values(grown * 2 * half());
+            for (std::size_t position = 0; position < grown; ++position)
                 for (std::size_t j = 0; j < half(); ++j) {
                     const float angle = static_cast<float>(position) * t.inverse_frequency[j];
                     float* row = values.data() + position * 2 * half();
                     row[j] = std::cos(angle) * t.scaling, row[half() + j] = std::sin(angle) * t.scaling;
                 }
-            device.synchronize();
-            t.cosine_sine = CudaBuffer(values.size());
-            upload(device, values, t.cosine_sine.data());
+            CudaBuffer buffer(values.size());
+            upload(device, values, buffer.data());
+            t.cosine_sine.push_back(std::move(buffer));
+            t.positions = grown;
         }
-        return t.cosine_sine.data();
+        return t.cosine_sine.back().data();
     }
 };
 
@@ -84,6 +89,9 @@ struct KvCache<Cuda> {
         old = std::move(grown);
     }
 };
+
+// Positions that a segment's step may be run for: while the device reads its position from `step`, all that its slot has room for.
+inline std::size_t positions_of(const Cuda& device, const KvCache<Cuda>& cache, const Segment& s) { return device.step != nullptr ? cache.pages[s.slot].capacity : s.past + s.row_count; }
 
 // A cache for `slots` sequences, with room for `capacity` positions each at first.
 inline KvCache<Cuda> make_kv_cache(Cuda& device, std::size_t layers, std::size_t slots, std::size_t capacity, std::size_t n_kv_heads, std::size_t head_dim) {
@@ -216,7 +224,7 @@ inline void rope_and_cache(Cuda& device, float* qkv, const AttentionShape& shape
     std::size_t positions = 1;
     for (const Segment& s : segments) {
         cache.reserve(device, s.slot, s.past + s.row_count);
-        positions = std::max(positions, s.past + s.row_count);
+        positions = std::max(positions, positions_of(device, cache, s));
     }
     const float* cosine_sine = rope.reserve(device, positions);
     const std::size_t heads = shape.n_heads + 2 * shape.n_kv_heads, half = rope.half();

@@ -211,6 +211,14 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(
     };
     return simt::enqueue(*config, reinterpret_cast<const void*>(kernel), call, &bound, sizeof bound);
 }
+struct cudaFuncAttributes {
+    int ptxVersion = 0;
+};
+template <class... Expected>
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, void (*)(Expected...)) {
+    attributes->ptxVersion = 90;
+    return cudaSuccess;
+}
 template <class... Expected>
 cudaError_t cudaFuncSetAttribute(void (*kernel)(Expected...), cudaFuncAttribute, int value) {
     return simt::allow_shared(reinterpret_cast<const void*>(kernel), value);

@@ -60,6 +60,7 @@ struct Memory {
     std::vector<Cell> shared_cells = std::vector<Cell>(shared_limit / 2);
     std::vector<Cell> static_cells;       // of variables that kernels declare __shared__: of the program's whole data, by byte
     std::vector<std::uint32_t> touched;   // which of them this block has written
+    std::size_t most_touched = 0;         // by a block of this launch
     std::vector<Stamp> published;                    // by block: its last fence-and-atomic of this launch
     bool acquired = false;                           // this block has done one itself
     Traffic traffic;
@@ -190,6 +191,12 @@ void access(const void* at, std::size_t bytes, bool write, bool atomic) {
     fail("out of bounds: " + thread_name(running.thread, running.block) + does + " memory that is not the device's");
 }
 
+void poison_touched(Memory& m) {
+    for (const std::uint32_t i : m.touched) reinterpret_cast<std::byte*>(&__data_start)[i] = std::byte{poison};
+    m.most_touched = std::max(m.most_touched, m.touched.size());
+    m.touched.clear();
+}
+
 }  // namespace
 
 std::byte* shared_memory() { return memory().shared; }
@@ -198,6 +205,8 @@ Traffic last_traffic() { return memory().traffic; }
 void begin_launch() {
     memory().traffic = {};
     memory().published.clear();
+    poison_touched(memory());
+    memory().most_touched = 0;
 }
 
 void begin_block(std::size_t shared_bytes) {
@@ -205,9 +214,10 @@ void begin_block(std::size_t shared_bytes) {
     m.shared_bytes = shared_bytes;
     m.acquired = false;
     std::memset(m.shared, poison, shared_bytes);
-    for (const std::uint32_t i : m.touched) reinterpret_cast<std::byte*>(&__data_start)[i] = std::byte{poison};
-    m.touched.clear();
+    poison_touched(m);
 }
+
+std::size_t declared_shared() { return std::max(memory().most_touched, memory().touched.size()); }
 
 void publish() {
     Memory& m = memory();

@@ -35,6 +35,7 @@ struct Aside {
 
 void begin_launch();
 void begin_block(std::size_t shared_bytes);  // poisons shared memory
+std::size_t declared_shared();               // bytes of shared variables that a block of the last launch has written, at most
 void publish();                              // an atomic of a thread that has fenced: what its block wrote before is ordered
 void check_atomic(const void* at, std::size_t bytes);
 std::byte* shared_memory();

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "morsel/core/dtype.hpp"
@@ -27,9 +28,12 @@ namespace {
 
 struct Runtime {
     std::string fault;
-    std::map<const void*, std::size_t> allowed_shared;  // of kernels that asked for more than 48 KB
+    std::map<const void*, std::size_t> allowed_shared;  // of kernels that asked for it
+    std::size_t captures = 0;                           // under way
+    std::string broken_capture;                         // by what
     bool record_only = false;
 };
+constexpr std::size_t most_shared = 227 << 10, unasked_shared = 48 << 10;  // what a block can have, declared and dynamic; and where nothing was asked for
 Runtime& runtime() {
     static Runtime one;
     return one;
@@ -38,6 +42,12 @@ Runtime& runtime() {
 cudaError_t refuse(std::string why, cudaError_t error = cudaErrorInvalidValue) {
     runtime().fault = std::move(why);
     return error;
+}
+
+// Whether a call that no capture allows was made during one: then that fails.
+bool breaks_capture(const char* call) {
+    if (runtime().captures > 0) runtime().broken_capture = std::string(call) + " during a capture";
+    return runtime().captures > 0;
 }
 
 // Runs the call, or records it where the stream is being captured.
@@ -113,7 +123,7 @@ std::uint32_t atomic_wrap_increment(unsigned* at, unsigned limit) {
 }
 
 cudaError_t allow_shared(const void* kernel, int bytes) {
-    if (bytes > 227 * 1024) return refuse("more shared memory than a block can have: " + std::to_string(bytes));
+    if (bytes > static_cast<int>(most_shared)) return refuse("more shared memory than a block can have: " + std::to_string(bytes));
     runtime().allowed_shared[kernel] = static_cast<std::size_t>(bytes);
     return cudaSuccess;
 }
@@ -128,8 +138,10 @@ cudaError_t enqueue(const cudaLaunchConfig_t& config, const void* kernel, void (
         return refuse("launch of " + std::to_string(grid.x) + " × " + std::to_string(grid.y) + " × " + std::to_string(grid.z) + " blocks of " + std::to_string(threads) + " threads",
                       cudaErrorInvalidConfiguration);
     const auto allowed = runtime().allowed_shared.find(kernel);
-    if (config.dynamicSmemBytes > (allowed == runtime().allowed_shared.end() ? std::size_t{48} << 10 : allowed->second))
+    const bool asked = allowed != runtime().allowed_shared.end();
+    if (config.dynamicSmemBytes > (asked ? allowed->second : unasked_shared))
         return refuse("launch with " + std::to_string(config.dynamicSmemBytes) + " bytes of shared memory, more than was asked for");
+    const std::size_t most_declared = asked ? most_shared - allowed->second : unasked_shared - config.dynamicSmemBytes;
     std::vector<std::byte> kept(static_cast<const std::byte*>(arguments), static_cast<const std::byte*>(arguments) + bytes);
     const std::size_t shared = config.dynamicSmemBytes;
     bool dependent = false;
@@ -137,6 +149,9 @@ cudaError_t enqueue(const cudaLaunchConfig_t& config, const void* kernel, void (
     return enqueue_call(config.stream, [=, kept = std::move(kept)]() -> cudaError_t {
         if (runtime().record_only) return cudaSuccess;
         std::string fault = launch({grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, shared, call, kept.data(), kept.size(), dependent);
+        if (fault.empty() && declared_shared() > most_declared)
+            fault = std::to_string(declared_shared()) + " bytes of shared variables beside " + std::to_string(shared) + " of dynamic shared memory" + (asked ? ", or what was asked for" : "") +
+                    ": more than a block can have";
         return fault.empty() ? cudaSuccess : refuse(std::move(fault), cudaErrorLaunchFailure);
     });
 }
@@ -164,6 +179,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) { return stream != nullptr && stream->capture != nullptr ? refuse("synchronising a stream that is being captured") : cudaSuccess; }
 cudaError_t cudaMalloc(void** memory, std::size_t bytes) {
+    if (breaks_capture("cudaMalloc")) return refuse("cudaMalloc during a capture");
     *memory = simt::allocate_device(bytes, !runtime().record_only);
     return *memory != nullptr ? cudaSuccess : refuse("out of memory", cudaErrorMemoryAllocation);
 }
@@ -171,7 +187,7 @@ cudaError_t cudaMallocAsync(void** memory, std::size_t bytes, cudaStream_t strea
     if (stream == nullptr || stream->capture != nullptr) return refuse("an allocation on the default stream or during a capture");
     return cudaMalloc(memory, bytes);
 }
-cudaError_t cudaFree(void* memory) { return memory == nullptr || simt::free_device(memory) ? cudaSuccess : refuse("freeing what was not allocated"); }
+cudaError_t cudaFree(void* memory) { return !(memory != nullptr && breaks_capture("cudaFree")) && (memory == nullptr || simt::free_device(memory)) ? cudaSuccess : refuse("freeing what was not allocated"); }
 cudaError_t cudaFreeAsync(void* memory, cudaStream_t) { return cudaFree(memory); }
 cudaError_t cudaMallocHost(void** memory, std::size_t bytes) {
     *memory = std::malloc(bytes);
@@ -210,9 +226,16 @@ cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t, cudaEvent_t) 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
     if (stream == nullptr || stream->capture != nullptr) return refuse("capture of the default stream, or of one that is being captured");
     stream->capture = std::make_unique<CUgraph_st>();
+    ++runtime().captures;
     return cudaSuccess;
 }
-cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) { return *graph = stream->capture.release(), *graph != nullptr ? cudaSuccess : refuse("no capture"); }
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
+    *graph = stream->capture.release();
+    if (*graph == nullptr) return refuse("no capture");
+    if (--runtime().captures > 0 || runtime().broken_capture.empty()) return cudaSuccess;
+    delete std::exchange(*graph, nullptr);
+    return refuse(std::exchange(runtime().broken_capture, {}));
+}
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long) { return *executable = new CUgraphExec_st{graph->calls}, cudaSuccess; }
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t) {
     for (const auto& call : executable->calls)
