@@ -9,6 +9,7 @@
 
 #include "morsel/tokenizer/splitting/pre_tokenizers.hpp"
 #include "morsel/tokenizer/text/normalizers.hpp"
+#include "support/rounds.hpp"
 
 using namespace morsel;
 
@@ -70,7 +71,7 @@ TEST_CASE("random bytes through every normalizer and pre-tokenizer") {
     const std::string parts[] = {"a", " ", "\n", "\xC3\xA9", "\xCC\x81", "\xE4\xB8\xAD", "\xF0\x9F\x98\x80", "\xEF\xBF\xBD", "\x80", "\xE4\xB8", "\xED\xA0\x80", "\xF4\x90", "\xFF", std::string(1, '\0'),
                                  "\xC4\xB0", "\xEF\xAC\x81", "\xEA\xB0\x81", "\xE2\x96\x81", "1", "!", "\xE0\xA5\x98", "\xC2\xAD", "\xCD\x84", "\xCC\xA3"};
     std::mt19937 random(3);
-    for (int i = 0; i < 3000; ++i) {
+    for (int i = 0; i < morsel_test::rounds(3000); ++i) {
         std::string bytes;
         for (unsigned k = random() % 24; k > 0; --k) bytes += random() % 3 ? parts[random() % std::size(parts)] : std::string(1, static_cast<char>(random()));
         const std::size_t base = random() % 5;

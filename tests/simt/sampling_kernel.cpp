@@ -105,10 +105,10 @@ TEST_CASE("the kernel chooses the token that the host chooses") {
     use_schedule(0);
 }
 
-TEST_CASE("logits are sampled in shared memory where they fit it, which more than 48 KB must be asked for, and else where they are") {
+TEST_CASE("logits are sampled in shared memory where they fit, and else where they are") {
     Cuda device;
     const LogitsProcessing p{.repetition_penalty = 1.3f, .do_sample = true, .temperature = 0.7f, .top_k = 60, .top_p = 0.9f};
-    for (const std::size_t count : {10000u, 11500u, 32064u, 52000u, 54000u, 70001u}) {  // 32064: Phi-3's
+    for (const std::size_t count : {10000u, 11500u, 32064u, 52000u, 54000u, 70001u}) {  // 32064: Phi-3's; more than 48 KB in all must be asked for
         INFO(count << " logits");
         const std::vector<float> logits = random_floats(count, 3);
         CHECK(on_device(device, logits, {5, 6, 7}, sampling_of(p, 9), 4).token == on_host(logits, {5, 6, 7}, p, 9, 4));

@@ -7,6 +7,7 @@
 #include "morsel/tokenizer/fast/piece_cutter.hpp"
 #include "morsel/tokenizer/fast/unit_cutter.hpp"
 #include "support/catch.hpp"
+#include "support/rounds.hpp"
 
 using namespace morsel;
 
@@ -77,7 +78,7 @@ TEST_CASE("masks cut long texts as the scanners do") {
     for (const NamedPattern& pattern : patterns) {
         const auto all = cutters(pattern.scanner);
         std::mt19937 random(11);
-        for (int round = 0; round < 3000; ++round) {
+        for (int round = 0; round < morsel_test::rounds(3000); ++round) {
             const std::size_t goal = round < 2000 ? random() % 400 : 3500 + random() % 12000;
             std::string text;
             while (text.size() < goal) {
@@ -111,7 +112,7 @@ TEST_CASE("units are cut at the same places by every form of the masks") {
     const auto bert = fast::unit_cutter<BertUnits>({}, fast::MaskForm::plain);
     const auto spaced = fast::unit_cutter<SpacedUnits>({{}, pairs}, fast::MaskForm::plain);
     std::mt19937 random(15);
-    for (int round = 0; round < 3000; ++round) {
+    for (int round = 0; round < morsel_test::rounds(3000); ++round) {
         std::string text;
         for (std::size_t n = 1 + random() % (round % 20 == 0 ? 9000 : 200); n > 0; --n) text += random() % 3 == 0 ? alphabet[random() % alphabet.size()] : std::string(1, static_cast<char>(random() % 128));
         INFO(text);
@@ -161,7 +162,7 @@ TEST_CASE("DeepSeek's three patterns at once cut as one after the other") {
     // Of each kind one in each zone: kana that are marks, symbols, or no characters at all; controls.
     const std::vector<std::string> parts = {"a", "b", "\u00e9", "1", "\u0663", " ", "\u3000", "\n", "\r\n", "!", "'", "\u20ac", "\u0301", "\u4e2d", "\u30a2", "\u30fb", "\u309b", "\u3099", "\u3097", "\u3041", "\x01", "\u200b", "\u9fa6", "\U0001f4cc"};
     std::mt19937 random(12);
-    for (int round = 0; round < 60000; ++round) {
+    for (int round = 0; round < morsel_test::rounds(60000); ++round) {
         std::string text;
         for (std::size_t n = 1 + random() % (round % 10 == 0 ? 60 : 7); n > 0; --n) text += parts[random() % parts.size()];
         std::vector<std::size_t> got;

@@ -9,6 +9,7 @@
 
 #include "morsel/tokenizer/pcre2.hpp"
 #include "morsel/tokenizer/splitting/pattern.hpp"
+#include "support/rounds.hpp"
 
 using namespace morsel;
 
@@ -106,7 +107,7 @@ TEST_CASE("every known pattern: scanner equals regular expression") {
         std::mt19937 random(7);
         std::size_t different = 0;
         std::string first;
-        for (int i = 0; i < 30000; ++i) {
+        for (int i = 0; i < morsel_test::rounds(30000); ++i) {
             const std::string text = random_text(random);
             if (ends_by_scanner(known.scanner, text) == ends_by_regex(reference, text)) continue;
             if (different++ == 0) first = text;
@@ -119,7 +120,7 @@ TEST_CASE("every known pattern: scanner equals regular expression") {
 TEST_CASE("digits one by one in front of GPT-2 are the two patterns in sequence") {
     const CompiledRegex number = pcre2_regex()("\\p{N}"), gpt2 = pcre2_regex()(split::known[0].regex);
     std::mt19937 random(8);
-    for (int i = 0; i < 30000; ++i) {
+    for (int i = 0; i < morsel_test::rounds(30000); ++i) {
         const std::string text = random_text(random);
         std::vector<std::size_t> expected;
         std::size_t begin = 0;

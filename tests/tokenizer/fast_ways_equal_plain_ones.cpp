@@ -9,6 +9,7 @@
 #include "support/gold_lines.hpp"
 #include "support/load_tokenizer.hpp"
 #include "support/reference_data.hpp"
+#include "support/rounds.hpp"
 
 using namespace morsel;
 using namespace morsel_test;
@@ -57,7 +58,7 @@ TEST_CASE("ids and offsets alone equal those of encodings on random text") {
     for (const auto& path : paths) {
         const Tokenizer tokenizer = morsel_test::load_tokenizer(path);
         std::mt19937 random(5);
-        for (int i = 0; i < 1500; ++i) {
+        for (int i = 0; i < morsel_test::rounds(1500); ++i) {
             const std::string text = text_of_hard_parts(random, tokenizer);
             INFO(path.string() << ": " << text);
             REQUIRE(same_ids(tokenizer, text));
@@ -147,7 +148,7 @@ TEST_CASE("pieces cut between ideographs are not taken for whole pieces") {
         const Tokenizer tokenizer(std::move(parts));
         CHECK(tokenizer.encode_ids("字符") == tokenizer.encode_plainly("字符").ids);
         std::mt19937 random(13);
-        for (int i = 0; i < 3000; ++i) {
+        for (int i = 0; i < morsel_test::rounds(3000); ++i) {
             std::string text;
             for (std::size_t n = random() % 14; n > 0; --n) text += std::vector<std::string>{"中", "文", "字", "符", "測", " ", "a", "。", "か", "é"}[random() % (i % 3 == 0 ? 10 : 5)];
             INFO(text);
@@ -191,7 +192,7 @@ TEST_CASE("decoding gives what the decoders give") {
         const Tokenizer tokenizer = morsel_test::load_tokenizer(path);
         INFO(path.string());
         std::mt19937 random(3);
-        for (int i = 0; i < 1000; ++i) {
+        for (int i = 0; i < morsel_test::rounds(1000); ++i) {
             std::vector<TokenId> ids(random() % (i % 100 == 0 ? 3000 : 12));
             // Among them ids that are no token, and, where there are byte tokens, runs of those.
             for (TokenId& id : ids) {

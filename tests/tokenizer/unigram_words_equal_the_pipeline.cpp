@@ -11,6 +11,7 @@
 #include "support/catch.hpp"
 #include "support/load_tokenizer.hpp"
 #include "support/reference_data.hpp"
+#include "support/rounds.hpp"
 
 using namespace morsel;
 using namespace morsel_test;
@@ -83,7 +84,7 @@ TEST_CASE("unigram models give by characters what the pipeline gives") {
             std::get<Unigram>(parts.model).byte_fallback = byte_fallback;
             const Tokenizer tokenizer(std::move(parts));
             std::mt19937 random(11);
-            for (int i = 0; i < 1000; ++i) {
+            for (int i = 0; i < morsel_test::rounds(1000); ++i) {
                 std::string text;
                 for (std::size_t n = random() % 30; n > 0; --n) text += random_part(random);
                 const Encoding expected = tokenizer.encode_plainly(text), encoding = tokenizer.encode(text);

@@ -11,6 +11,7 @@
 
 #include "morsel/tokenizer/text/aligned_text.hpp"
 #include "morsel/unicode/normalize.hpp"
+#include "support/rounds.hpp"
 
 using namespace morsel;
 using unicode::NormalForm;
@@ -122,7 +123,7 @@ TEST_CASE("the quick check says of every character, and of any bytes, what the t
     }
     std::mt19937 random(3);
     const std::vector<std::string> parts = {"a", "\u4e2d", "\u9fff", "\u304b", "\u304c", "\u3099", "\u302a", "\u3029", "\uac00", "\ud7a3", "\u00e9", "\u02ff", "\u0439", "\u0340", "\u0374", "\u0301", "\u0323", "\u0345", "\xe4", "\xe4\xb8", "\xcc\x81", "\x81", "\xe3\x82", "\xed\xa0\x80"};
-    for (int round = 0; round < 100000; ++round) {
+    for (int round = 0; round < morsel_test::rounds(100000); ++round) {
         std::string text;
         for (std::size_t n = random() % 7; n > 0; --n) text += parts[random() % parts.size()];
         for (const NormalForm form : forms) REQUIRE(is_normalized_quick(text, form) == by_tables(text, form));

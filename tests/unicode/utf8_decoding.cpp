@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "morsel/unicode/utf8.hpp"
+#include "support/rounds.hpp"
 
 using namespace morsel;
 
@@ -96,7 +97,7 @@ TEST_CASE("all strings of one to three bytes and random longer ones agree with t
         }
     }
     std::mt19937 random(1);
-    for (int i = 0; i < 100000; ++i) {
+    for (int i = 0; i < morsel_test::rounds(100000); ++i) {
         bytes.clear();
         for (unsigned n = 4 + random() % 8; n > 0; --n) bytes += static_cast<char>(interesting[random() % std::size(interesting)]);
         check();

@@ -30,7 +30,7 @@ struct CudaMatrix;
 // What products and the key-value cache are computed with. Sums and activations are f32 in any case, and so is all that stands
 // between products; products of few rows (decoding) read weights as stored and multiply in f32 in both settings.
 enum class CudaPrecision : std::uint8_t {
-    bf16,  // many rows: activations and weights rounded to bf16, but weights stored as f32 stay f32; keys and values in bf16
+    bf16,  // many rows: activations and weights rounded to bf16, but where weights are stored as f32, both to TF32 (11 bits); keys and values in bf16
     f32,   // f32 throughout
 };
 

@@ -97,13 +97,14 @@ inline void product_of_many(Cuda& device, const float* x, std::size_t rows, cons
     }
     const std::size_t step = weight.type == product ? n : std::clamp<std::size_t>((std::size_t{64} << 20) / (stride * 4), 64, rows_per_finish);  // rows of weights
     const cudaDataType_t type = product == DType::bf16 ? CUDA_R_16BF : CUDA_R_32F;
+    const cublasComputeType_t compute = device.precision() == CudaPrecision::bf16 && product == DType::f32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
     const float one = 1;
     for (std::size_t begin = 0; begin < n; begin += step) {
         const std::size_t count = std::min(step, n - begin);
         const void* w = product_weights(device, weight, product, begin, count);
         // Column-major: y'[n, rows] = w'[k, n]ᵀ · x'[k, rows].
         check_cublas(cublasGemmEx(device.cublas(), CUBLAS_OP_T, CUBLAS_OP_N, static_cast<int>(count), static_cast<int>(rows), static_cast<int>(k), &one, w, type, static_cast<int>(stride),
-                                  activations, type, static_cast<int>(activation_stride), &beta, y + begin, CUDA_R_32F, static_cast<int>(n), CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT),
+                                  activations, type, static_cast<int>(activation_stride), &beta, y + begin, CUDA_R_32F, static_cast<int>(n), compute, CUBLAS_GEMM_DEFAULT),
                      "cublasGemmEx");
     }
 }

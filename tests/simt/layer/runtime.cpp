@@ -2,6 +2,8 @@
 #include <cublas_v2.h>
 #include <cuda_runtime.h>
 
+#include <bit>
+#include <cmath>
 #include <functional>
 #include <map>
 #include <memory>
@@ -69,8 +71,11 @@ cudaError_t copy_now(void* to, const void* from, std::size_t bytes, cudaMemcpyKi
     return cudaSuccess;
 }
 
-float element(const void* base, cudaDataType_t type, std::size_t i) {
-    if (type == CUDA_R_32F) return static_cast<const float*>(base)[i];
+// Rounded to TF32: 10 bits behind the leading one.
+float to_tf32(float x) { return std::isfinite(x) ? std::bit_cast<float>((std::bit_cast<std::uint32_t>(x) + 0x1000u) & 0xFFFFE000u) : x; }
+
+float element(const void* base, cudaDataType_t type, std::size_t i, bool tf32) {
+    if (type == CUDA_R_32F) return tf32 ? to_tf32(static_cast<const float*>(base)[i]) : static_cast<const float*>(base)[i];
     const std::uint16_t bits = static_cast<const std::uint16_t*>(base)[i];
     return type == CUDA_R_16BF ? morsel::to_f32(morsel::bf16{bits}) : morsel::to_f32(morsel::f16{bits});
 }
@@ -263,7 +268,8 @@ const char* cublasGetStatusString(cublasStatus_t) { return runtime().fault.c_str
 
 cublasStatus_t cublasGemmEx(cublasHandle_t handle, cublasOperation_t op_a, cublasOperation_t op_b, int m, int n, int k, const void* alpha, const void* a,
                             cudaDataType_t type_a, int lda, const void* b, cudaDataType_t type_b, int ldb, const void* beta, void* c, cudaDataType_t type_c, int ldc,
-                            cublasComputeType_t, cublasGemmAlgo_t) {
+                            cublasComputeType_t compute, cublasGemmAlgo_t) {
+    const bool tf32 = compute == CUBLAS_COMPUTE_32F_FAST_TF32;
     const auto size = [](cudaDataType_t type) -> std::size_t { return type == CUDA_R_32F ? 4 : 2; };
     const auto extent = [](int rows, int columns, int ld) { return static_cast<std::size_t>(columns - 1) * static_cast<std::size_t>(ld) + static_cast<std::size_t>(rows); };
     const bool ta = op_a == CUBLAS_OP_T, tb = op_b == CUBLAS_OP_T;
@@ -284,8 +290,8 @@ cublasStatus_t cublasGemmEx(cublasHandle_t handle, cublasOperation_t op_a, cubla
             for (int i = 0; i < m; ++i) {
                 float sum = 0;
                 for (int l = 0; l < k; ++l)
-                    sum += element(a, type_a, ta ? std::size_t(i) * std::size_t(lda) + std::size_t(l) : std::size_t(l) * std::size_t(lda) + std::size_t(i)) *
-                           element(b, type_b, tb ? std::size_t(l) * std::size_t(ldb) + std::size_t(j) : std::size_t(j) * std::size_t(ldb) + std::size_t(l));
+                    sum += element(a, type_a, ta ? std::size_t(i) * std::size_t(lda) + std::size_t(l) : std::size_t(l) * std::size_t(lda) + std::size_t(i), tf32) *
+                           element(b, type_b, tb ? std::size_t(l) * std::size_t(ldb) + std::size_t(j) : std::size_t(j) * std::size_t(ldb) + std::size_t(l), tf32);
                 float& to = out[std::size_t(j) * std::size_t(ldc) + std::size_t(i)];
                 to = be == 0 ? al * sum : al * sum + be * to;
             }

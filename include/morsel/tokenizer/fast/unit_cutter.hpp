@@ -275,7 +275,7 @@ template <class Units, MaskForm form> Pieces cut_units(const CutRule& rule, std:
 }
 
 template <class Units> PieceCutter unit_cutter(CutRule rule, MaskForm form = mask_form()) noexcept {
-    return PieceCutter(std::move(rule), with_mask_form(form, []<MaskForm known>() { return &cut_units<Units, known>; }));
+    return PieceCutter(std::move(rule), with_mask_form(form, [&]<MaskForm known>() { return &cut_units<Units, known>; }));  // [&]: nvcc warns of what could become a function pointer
 }
 
 }  // namespace morsel::fast
