@@ -5,16 +5,12 @@
 #include "morsel/chat/chat_template.hpp"
 #include "morsel/core/philox.hpp"
 #include "support/catch.hpp"
+#include "support/text.hpp"
 
 using namespace morsel;
+using morsel_test::repeat;
 
 namespace {
-
-std::string times(std::size_t n, const std::string& text) {
-    std::string out;
-    for (std::size_t i = 0; i < n; ++i) out += text;
-    return out;
-}
 
 // The reason of the Error, or "rendered".
 std::string outcome(const std::string& text, const ChatTemplateArguments& arguments = {}) {
@@ -35,31 +31,31 @@ std::string outcome(const std::string& text, const ChatTemplateArguments& argume
 TEST_CASE("nesting in the text of a template is bounded") {
     const std::string deep = "template nested too deeply";
     for (const std::size_t n : {1000U, 200000U}) {
-        CHECK(outcome("{{ " + times(n, "(") + "1" + times(n, ")") + " }}") == deep);
-        CHECK(outcome("{{ " + times(n, "[") + times(n, "]") + " }}") == deep);
-        CHECK(outcome("{{ " + times(n, "{1:") + times(n, "}") + " }}") == deep);
-        CHECK(outcome("{{ " + times(n, "not ") + "1 }}") == deep);
-        CHECK(outcome("{{ " + times(n, "-") + "1 }}") == deep);
-        CHECK(outcome("{{ " + times(n, "1 if 1 else ") + "1 }}") == deep);
-        CHECK(outcome("{{ 1" + times(n, " + 1") + " }}") == deep);
-        CHECK(outcome("{{ 1" + times(n, " or 1") + " }}") == deep);
-        CHECK(outcome("{{ x" + times(n, ".a") + " }}") == deep);
-        CHECK(outcome("{{ x" + times(n, "[0]") + " }}") == deep);
-        CHECK(outcome("{{ x" + times(n, "()") + " }}") == deep);
-        CHECK(outcome("{{ x" + times(n, "|upper") + " }}") == deep);
-        CHECK(outcome("{{ x[" + times(n, "x[") + times(n, "]") + "] }}") == deep);
-        CHECK(outcome("{{ x(" + times(n, "x(") + times(n, ")") + ") }}") == deep);
-        CHECK(outcome(times(n, "{% if 1 %}")) == deep);
-        CHECK(outcome(times(n, "{% for x in y %}")) == deep);
-        CHECK(outcome(times(n, "{% macro m() %}")) == deep);
-        CHECK(outcome(times(n, "{% set x %}")) == deep);
-        CHECK(outcome(times(n, "{% filter upper %}")) == deep);
+        CHECK(outcome("{{ " + repeat("(", n) + "1" + repeat(")", n) + " }}") == deep);
+        CHECK(outcome("{{ " + repeat("[", n) + repeat("]", n) + " }}") == deep);
+        CHECK(outcome("{{ " + repeat("{1:", n) + repeat("}", n) + " }}") == deep);
+        CHECK(outcome("{{ " + repeat("not ", n) + "1 }}") == deep);
+        CHECK(outcome("{{ " + repeat("-", n) + "1 }}") == deep);
+        CHECK(outcome("{{ " + repeat("1 if 1 else ", n) + "1 }}") == deep);
+        CHECK(outcome("{{ 1" + repeat(" + 1", n) + " }}") == deep);
+        CHECK(outcome("{{ 1" + repeat(" or 1", n) + " }}") == deep);
+        CHECK(outcome("{{ x" + repeat(".a", n) + " }}") == deep);
+        CHECK(outcome("{{ x" + repeat("[0]", n) + " }}") == deep);
+        CHECK(outcome("{{ x" + repeat("()", n) + " }}") == deep);
+        CHECK(outcome("{{ x" + repeat("|upper", n) + " }}") == deep);
+        CHECK(outcome("{{ x[" + repeat("x[", n) + repeat("]", n) + "] }}") == deep);
+        CHECK(outcome("{{ x(" + repeat("x(", n) + repeat(")", n) + ") }}") == deep);
+        CHECK(outcome(repeat("{% if 1 %}", n)) == deep);
+        CHECK(outcome(repeat("{% for x in y %}", n)) == deep);
+        CHECK(outcome(repeat("{% macro m() %}", n)) == deep);
+        CHECK(outcome(repeat("{% set x %}", n)) == deep);
+        CHECK(outcome(repeat("{% filter upper %}", n)) == deep);
     }
-    CHECK(outcome("{{ " + times(50, "(") + "1" + times(50, ")") + " }}") == "rendered");
-    CHECK(outcome("{{ 'a'" + times(150, " + 'b'") + " }}") == "rendered");
-    CHECK(outcome(times(50, "{% if 1 %}") + times(50, "{% endif %}")) == "rendered");
-    CHECK(outcome("{% if 0 %}" + times(5000, "{% elif 0 %}") + "{% endif %}") == "rendered");
-    CHECK(outcome(times(5000, "{% if 1 %}{% endif %}{{ 1 }}")) == "rendered");
+    CHECK(outcome("{{ " + repeat("(", 50) + "1" + repeat(")", 50) + " }}") == "rendered");
+    CHECK(outcome("{{ 'a'" + repeat(" + 'b'", 150) + " }}") == "rendered");
+    CHECK(outcome(repeat("{% if 1 %}", 50) + repeat("{% endif %}", 50)) == "rendered");
+    CHECK(outcome("{% if 0 %}" + repeat("{% elif 0 %}", 5000) + "{% endif %}") == "rendered");
+    CHECK(outcome(repeat("{% if 1 %}{% endif %}{{ 1 }}", 5000)) == "rendered");
 }
 
 TEST_CASE("recursion and loops that do not end are errors") {
