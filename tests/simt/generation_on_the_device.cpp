@@ -144,7 +144,7 @@ TEST_CASE("several sequences at once give what each gives alone") {
         for (std::size_t i = 0; i < prompts.size(); ++i) alone.push_back(g.run(false, prompts[i], settings[i], i == 4 ? 2 : 1000));
         REQUIRE(alone[4].stop_reason == StopReason::cancelled);
         std::size_t schedule = 0;
-        for (const std::size_t slots : {3u, 4u, 6u}) {  // six rows are cuBLAS's
+        for (const std::size_t slots : {2u, 3u, 4u, 6u}) {  // six rows are cuBLAS's
             if (precision == CudaPrecision::bf16 && slots > 4) continue;
             INFO(slots << " at once, precision " << int(precision) << ", model " << int(kind));
             use_schedule(schedule++);

@@ -1,7 +1,6 @@
 // How many random inputs a test tries: a fifth under the address sanitizer, which is slow and looks for faults of memory; results are compared in
 // full elsewhere.
 #pragma once
-#include <cstddef>
 
 namespace morsel_test {
 

@@ -40,4 +40,7 @@ inline double largest_magnitude(const std::vector<float>& values) {
 // What the reference data allows for decoders computed in f32 throughout.
 inline double decoder_tolerance(const std::vector<float>& expected) { return 3e-4 + 3e-5 * largest_magnitude(expected); }
 
+// And where products have bf16 inputs.
+inline double bf16_product_tolerance(const std::vector<float>& expected) { return 8e-2 * largest_magnitude(expected); }
+
 }  // namespace morsel_test

@@ -217,13 +217,15 @@ class Cuda {
     };
     template <class... Expected>
     Kernel& facts_of(void (*kernel)(Expected...), const char* name) {
-        const auto [at, added] = kernels_.try_emplace(reinterpret_cast<const void*>(kernel));
-        if (added && dependent_launch_) {
+        const void* key = reinterpret_cast<const void*>(kernel);
+        if (const auto known = kernels_.find(key); known != kernels_.end()) return known->second;
+        Kernel facts;
+        if (dependent_launch_) {
             cudaFuncAttributes attributes{};
-            if (const cudaError_t error = cudaFuncGetAttributes(&attributes, kernel); error != cudaSuccess) kernels_.erase(at), detail::check_cuda(error, name);
-            at->second.waits = attributes.ptxVersion >= 90;
+            detail::check_cuda(cudaFuncGetAttributes(&attributes, kernel), name);
+            facts.waits = attributes.ptxVersion >= 90;
         }
-        return at->second;
+        return kernels_.emplace(key, facts).first->second;
     }
 
     CudaOptions options_;

@@ -27,7 +27,6 @@ void check_accesses(bool on) { checks_on = on; }
 namespace {
 
 constexpr std::size_t arena_bytes = std::size_t{64} << 30, gap = 512;
-constexpr std::size_t shared_limit = 227 << 10;
 constexpr std::uint8_t poison = 0xFF;  // NaN in every float type
 constexpr std::uint16_t atomic_bit = 0x8000;
 

@@ -33,6 +33,8 @@ struct Aside {
     ~Aside() { running.kernel = was; }
 };
 
+constexpr std::size_t shared_limit = 227 << 10;  // bytes of shared memory that a block can have, declared and dynamic
+
 void begin_launch();
 void begin_block(std::size_t shared_bytes);  // poisons shared memory
 std::size_t declared_shared();               // bytes of shared variables that a block of the last launch has written, at most

@@ -35,7 +35,7 @@ struct Runtime {
     std::string broken_capture;                         // by what
     bool record_only = false;
 };
-constexpr std::size_t most_shared = 227 << 10, unasked_shared = 48 << 10;  // what a block can have, declared and dynamic; and where nothing was asked for
+constexpr std::size_t unasked_shared = 48 << 10;  // what a block can have, declared and dynamic, where nothing was asked for
 Runtime& runtime() {
     static Runtime one;
     return one;
@@ -46,10 +46,11 @@ cudaError_t refuse(std::string why, cudaError_t error = cudaErrorInvalidValue) {
     return error;
 }
 
-// Whether a call that no capture allows was made during one: then that fails.
-bool breaks_capture(const char* call) {
-    if (runtime().captures > 0) runtime().broken_capture = std::string(call) + " during a capture";
-    return runtime().captures > 0;
+// Refuses a call that no capture allows where one is under way, which then fails too.
+cudaError_t outside_captures(const char* call) {
+    if (runtime().captures == 0) return cudaSuccess;
+    runtime().broken_capture = std::string(call) + " during a capture";
+    return refuse(runtime().broken_capture);
 }
 
 // Runs the call, or records it where the stream is being captured.
@@ -128,7 +129,7 @@ std::uint32_t atomic_wrap_increment(unsigned* at, unsigned limit) {
 }
 
 cudaError_t allow_shared(const void* kernel, int bytes) {
-    if (bytes > static_cast<int>(most_shared)) return refuse("more shared memory than a block can have: " + std::to_string(bytes));
+    if (bytes > static_cast<int>(shared_limit)) return refuse("more shared memory than a block can have: " + std::to_string(bytes));
     runtime().allowed_shared[kernel] = static_cast<std::size_t>(bytes);
     return cudaSuccess;
 }
@@ -146,7 +147,7 @@ cudaError_t enqueue(const cudaLaunchConfig_t& config, const void* kernel, void (
     const bool asked = allowed != runtime().allowed_shared.end();
     if (config.dynamicSmemBytes > (asked ? allowed->second : unasked_shared))
         return refuse("launch with " + std::to_string(config.dynamicSmemBytes) + " bytes of shared memory, more than was asked for");
-    const std::size_t most_declared = asked ? most_shared - allowed->second : unasked_shared - config.dynamicSmemBytes;
+    const std::size_t most_declared = asked ? shared_limit - allowed->second : unasked_shared - config.dynamicSmemBytes;
     std::vector<std::byte> kept(static_cast<const std::byte*>(arguments), static_cast<const std::byte*>(arguments) + bytes);
     const std::size_t shared = config.dynamicSmemBytes;
     bool dependent = false;
@@ -170,7 +171,7 @@ cudaError_t cudaGetDeviceCount(int* count) { return *count = 1, cudaSuccess; }
 cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : refuse("no such device"); }
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
     switch (attribute) {
-        case cudaDevAttrMaxSharedMemoryPerBlockOptin: *value = 227 << 10; break;
+        case cudaDevAttrMaxSharedMemoryPerBlockOptin: *value = static_cast<int>(simt::shared_limit); break;
         case cudaDevAttrMultiProcessorCount: *value = 132; break;
         case cudaDevAttrComputeCapabilityMajor: *value = 9; break;
         case cudaDevAttrComputeCapabilityMinor: *value = 0; break;
@@ -184,7 +185,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) { return stream != nullptr && stream->capture != nullptr ? refuse("synchronising a stream that is being captured") : cudaSuccess; }
 cudaError_t cudaMalloc(void** memory, std::size_t bytes) {
-    if (breaks_capture("cudaMalloc")) return refuse("cudaMalloc during a capture");
+    if (const cudaError_t error = outside_captures("cudaMalloc"); error != cudaSuccess) return error;
     *memory = simt::allocate_device(bytes, !runtime().record_only);
     return *memory != nullptr ? cudaSuccess : refuse("out of memory", cudaErrorMemoryAllocation);
 }
@@ -192,7 +193,11 @@ cudaError_t cudaMallocAsync(void** memory, std::size_t bytes, cudaStream_t strea
     if (stream == nullptr || stream->capture != nullptr) return refuse("an allocation on the default stream or during a capture");
     return cudaMalloc(memory, bytes);
 }
-cudaError_t cudaFree(void* memory) { return !(memory != nullptr && breaks_capture("cudaFree")) && (memory == nullptr || simt::free_device(memory)) ? cudaSuccess : refuse("freeing what was not allocated"); }
+cudaError_t cudaFree(void* memory) {
+    if (memory == nullptr) return cudaSuccess;
+    if (const cudaError_t error = outside_captures("cudaFree"); error != cudaSuccess) return error;
+    return simt::free_device(memory) ? cudaSuccess : refuse("freeing what was not allocated");
+}
 cudaError_t cudaFreeAsync(void* memory, cudaStream_t) { return cudaFree(memory); }
 cudaError_t cudaMallocHost(void** memory, std::size_t bytes) {
     *memory = std::malloc(bytes);
