@@ -63,7 +63,7 @@ TEST_CASE("products of many rows equal their reference") {
     for (const auto precision : {CudaPrecision::f32, CudaPrecision::bf16}) {
         Cuda device({.precision = precision});
         for (const DType type : {DType::f32, DType::bf16, DType::f16}) {
-            const double tolerance = precision == CudaPrecision::f32 || type == DType::f32 ? 1e-5 : 2e-2;
+            const double tolerance = precision == CudaPrecision::f32 ? 1e-5 : type == DType::f32 ? 1e-3 : 2e-2;  // TF32 rounds f32 to 11 bits, bf16 to 8
             check_linear(device, type, 5, 33, 20, {}, tolerance);
             check_linear(device, type, 9, 12, 36, {.bias = &some_bias, .activation = Activation::gelu_tanh}, tolerance);
             check_linear(device, type, 6, 14, 33, {.bias = &some_bias, .activation = Activation::silu, .gated = true, .accumulate = true}, tolerance);
