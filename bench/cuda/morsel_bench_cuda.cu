@@ -17,21 +17,18 @@ namespace {
 
 // Milliseconds of one call: the least of five batches of `calls`, between events of the device's stream.
 double milliseconds(Cuda& device, int calls, const std::function<void()>& call) {
-    cudaEvent_t from = nullptr, to = nullptr;
-    detail::check_cuda(cudaEventCreate(&from), "cudaEventCreate");
-    detail::check_cuda(cudaEventCreate(&to), "cudaEventCreate");
+    const detail::Event from = detail::make_event(), to = detail::make_event();
     call();
     double least = 1e30;
     for (int batch = 0; batch < 5; ++batch) {
-        detail::check_cuda(cudaEventRecord(from, device.stream()), "cudaEventRecord");
+        detail::check_cuda(cudaEventRecord(from.get(), device.stream()), "cudaEventRecord");
         for (int i = 0; i < calls; ++i) call();
-        detail::check_cuda(cudaEventRecord(to, device.stream()), "cudaEventRecord");
-        detail::check_cuda(cudaEventSynchronize(to), "cudaEventSynchronize");
+        detail::check_cuda(cudaEventRecord(to.get(), device.stream()), "cudaEventRecord");
+        detail::check_cuda(cudaEventSynchronize(to.get()), "cudaEventSynchronize");
         float elapsed = 0;
-        detail::check_cuda(cudaEventElapsedTime(&elapsed, from, to), "cudaEventElapsedTime");
+        detail::check_cuda(cudaEventElapsedTime(&elapsed, from.get(), to.get()), "cudaEventElapsedTime");
         least = std::min(least, static_cast<double>(elapsed) / calls);
     }
-    cudaEventDestroy(from), cudaEventDestroy(to);
     return least;
 }
 

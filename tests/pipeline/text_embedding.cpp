@@ -296,7 +296,7 @@ TEST_CASE("embedders on the GPU give the CPU's vectors") {
     const auto on_gpu = [&]<class Of>(std::type_identity<Of>, const char* name, CudaPrecision precision) {
         return Of::from_pretrained(data(name), std::make_shared<const Tokenizer>(load_tokenizer(model_directory(data(name)))), {.device = {.precision = precision}});
     };
-    for (const char* name : {"dense", "poolings", "static", "model2vec"}) {
+    for (const char* name : {"dense", "poolings", "static", "model2vec", "deberta"}) {
         INFO(name);
         const Embeddings cpu = open<Embedder>(data(name)).embed(input);
         const double size = largest_magnitude(cpu.values);
@@ -311,7 +311,17 @@ TEST_CASE("embedders on the GPU give the CPU's vectors") {
     CHECK(largest_difference(dense.embed(input, {.prompt_name = "query"}).values, expected("dense", "query")) < 3e-6);
     CHECK(largest_difference(dense.share({.precision = CudaPrecision::f32}).embed(input).values, expected("dense", "plain")) < 3e-6);
 
+    CHECK_THROWS_WITH(dense.share({.device = 1}), Catch::Contains("memory of another GPU"));
+    if (const auto gold = reference_data("gold/checkpoints/minilm-tiny")) {
+        std::vector<std::string> sentences;
+        for (const Json& one : parse_json_file(*gold / "sentences.json")) sentences.push_back(one.at("text").get<std::string>());
+        auto minilm = TextEmbedder<Cuda>::from_pretrained(*gold, std::make_shared<const Tokenizer>(load_tokenizer(model_directory(*gold))), {.device = {.precision = CudaPrecision::f32}});
+        const SafetensorsFile vectors(*gold / "sentences.expected.safetensors");
+        CHECK(largest_difference(minilm.embed(std::span<const std::string>(sentences)).values, elements<float>(vectors.at("sentence_embeddings"))) < 3e-6);
+    }
+
     auto contextual = on_gpu(std::type_identity<ContextualEmbedder<Cuda>>(), "encoder", CudaPrecision::f32);
+    CHECK_THROWS_WITH(contextual.share({.device = 1}), Catch::Contains("memory of another GPU"));
     const SafetensorsFile states(data("encoder") / "expected.safetensors");
     const std::string text = parse_json_file(data("encoder") / "expected.json").at("text").get<std::string>();
     for (std::size_t layer = 0; layer <= 2; ++layer)

@@ -306,6 +306,7 @@ TEST_CASE("TextGenerator<Cuda> gives what the reference's generate gives") {
     CHECK(load().generate("A token is", sampled).ids == ids);
     check_texts_at_once(lm, {2, 4});
     options.device.device = 7;
+    CHECK_THROWS_WITH(lm.share(options.device), Catch::Contains("memory of another GPU"));
     CHECK_THROWS_AS(TextGenerator<Cuda>::from_pretrained(test_data() / "tiny-llm", options), Error);
 }
 

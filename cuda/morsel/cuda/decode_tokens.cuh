@@ -74,13 +74,11 @@ class DeviceSequences {
         void* memory = nullptr;
         check_cuda(cudaMallocHost(&memory, 2 * count_ * sizeof(CudaStep)), "cudaMallocHost");
         arrived_.reset(static_cast<std::uint8_t*>(memory));
-        for (cudaEvent_t& event : events_) check_cuda(cudaEventCreate(&event), "cudaEventCreate");
     }
     DeviceSequences(const DeviceSequences&) = delete;
     DeviceSequences& operator=(const DeviceSequences&) = delete;
     ~DeviceSequences() {
         cudaStreamSynchronize(device_.stream());  // a last step may be under way
-        for (cudaEvent_t event : events_) cudaEventDestroy(event);
     }
 
     const CudaStep* steps() const { return reinterpret_cast<const CudaStep*>(steps_.get()); }  // [count]
@@ -94,10 +92,10 @@ class DeviceSequences {
     void send(std::size_t index) {
         const std::size_t bytes = count_ * sizeof(CudaStep);
         check_cuda(cudaMemcpyAsync(arrived_.get() + index % 2 * bytes, steps_.get(), bytes, cudaMemcpyDeviceToHost, device_.stream()), "decode_steps");
-        check_cuda(cudaEventRecord(events_[index % 2], device_.stream()), "cudaEventRecord");
+        check_cuda(cudaEventRecord(events_[index % 2].get(), device_.stream()), "cudaEventRecord");
     }
     // Waits until what was sent as that index has arrived.
-    void wait(std::size_t index) { check_cuda(cudaEventSynchronize(events_[index % 2]), "decode_steps"); }
+    void wait(std::size_t index) { check_cuda(cudaEventSynchronize(events_[index % 2].get()), "decode_steps"); }
     // The token of one sequence that arrived so. Throws Error where its logits could not be used.
     TokenId token(std::size_t index, std::size_t sequence) const {
         CudaStep step;
@@ -111,7 +109,7 @@ class DeviceSequences {
     std::size_t count_ = 0, capacity_ = 0;         // capacity: of each history, tokens
     DeviceBytes samplings_, steps_, history_;      // [count], [count], [count][capacity]
     std::unique_ptr<std::uint8_t, FreeHost> arrived_;  // [2][count] CudaStep
-    cudaEvent_t events_[2] = {};
+    Event events_[2] = {make_event(), make_event()};
 };
 
 // The device reads its token and position from `step` while this lives.

@@ -81,6 +81,15 @@ struct DestroyStream {
 struct DestroyCublas {
     void operator()(cublasHandle_t handle) const noexcept { cublasDestroy(handle); }
 };
+struct DestroyEvent {
+    void operator()(cudaEvent_t event) const noexcept { cudaEventDestroy(event); }
+};
+using Event = std::unique_ptr<std::remove_pointer_t<cudaEvent_t>, DestroyEvent>;
+inline Event make_event() {
+    cudaEvent_t event = nullptr;
+    check_cuda(cudaEventCreate(&event), "cudaEventCreate");
+    return Event(event);
+}
 
 }  // namespace detail
 
@@ -242,6 +251,12 @@ class Cuda {
 // What `Cuda::scratch` is asked for, by index.
 enum CudaScratch : std::size_t { scratch_ids, scratch_activations, scratch_weights, scratch_products, scratch_attention, scratch_sampling };
 
+// Throws Error where a device with those options could not use what `owner` prepared: it is another GPU's memory.
+inline void require_same_memory(const Cuda& owner, const CudaOptions& options) {
+    if (options.device != owner.options().device)
+        throw Error("weights are in the memory of another GPU", {.key = "device", .expected = std::to_string(owner.options().device), .found = std::to_string(options.device)});
+}
+
 // `count` uninitialised floats.
 inline CudaBuffer allocate(Cuda&, std::size_t count) { return CudaBuffer(count); }
 
@@ -275,18 +290,16 @@ void upload_rows(Cuda& device, std::size_t rows, std::size_t row_bytes, std::uin
     const std::size_t half = Cuda::staging_bytes / 2, per_piece = std::max<std::size_t>(1, half / std::max<std::size_t>(row_bytes, 1));
     if (row_bytes > half) throw Error("a row of weights is too long", {.expected = "at most " + std::to_string(half) + " bytes", .found = std::to_string(row_bytes)});
     std::uint8_t* staging[2] = {device.staging(), device.staging() + half};
-    cudaEvent_t sent[2] = {};
-    for (cudaEvent_t& event : sent) detail::check_cuda(cudaEventCreate(&event), "cudaEventCreate");
+    const detail::Event sent[2] = {detail::make_event(), detail::make_event()};
     std::size_t piece = 0;
     for (std::size_t row = 0; row < rows; row += per_piece, ++piece) {
         const std::size_t count = std::min(per_piece, rows - row);
-        if (piece >= 2) detail::check_cuda(cudaEventSynchronize(sent[piece % 2]), "cudaEventSynchronize");
+        if (piece >= 2) detail::check_cuda(cudaEventSynchronize(sent[piece % 2].get()), "cudaEventSynchronize");
         fill(row, count, staging[piece % 2]);
         detail::check_cuda(cudaMemcpyAsync(to + row * row_bytes, staging[piece % 2], count * row_bytes, cudaMemcpyHostToDevice, device.stream()), "upload_rows");
-        detail::check_cuda(cudaEventRecord(sent[piece % 2], device.stream()), "cudaEventRecord");
+        detail::check_cuda(cudaEventRecord(sent[piece % 2].get(), device.stream()), "cudaEventRecord");
     }
     device.synchronize();
-    for (cudaEvent_t event : sent) cudaEventDestroy(event);
 }
 
 }  // namespace morsel

@@ -86,8 +86,8 @@ inline CudaMatrix prepare_matrix(Cuda& device, std::span<const MatrixPart> parts
     matrix.bytes = matrix.out_features * matrix.row_bytes;
     matrix.data = std::shared_ptr<std::uint8_t>(detail::allocate_device(matrix.bytes));
 
-    std::vector<float> widened(matrix.in_features);
-    const auto fill_row = [&](std::size_t row, std::uint8_t* to) {
+    const auto fill_row = [&](std::size_t row, std::uint8_t* to) {  // straight into pinned memory: no other copy on the host
+        auto* floats = reinterpret_cast<float*>(to);
         const std::size_t at = static_cast<std::size_t>(std::upper_bound(part_begin.begin(), part_begin.end(), row) - part_begin.begin()) - 1;
         const MatrixPart& part = parts[at];
         const std::size_t from = part.row_order.empty() ? row - part_begin[at] : part.row_order[row - part_begin[at]];
@@ -106,15 +106,13 @@ inline CudaMatrix prepare_matrix(Cuda& device, std::span<const MatrixPart> parts
                 if (matrix.type != DType::f32) {
                     std::memcpy(to + i * element, one, element);
                 } else {
-                    read_row(part.view.dtype, one, 1, &widened[i]);
+                    read_row(part.view.dtype, one, 1, floats + i);
                 }
             }
-            if (matrix.type == DType::f32) std::memcpy(to, widened.data(), matrix.in_features * 4);
         } else if (matrix.type != DType::f32) {
             std::memcpy(to, bytes + from * matrix.in_features * element, matrix.in_features * element);
         } else {
-            read_row(part.view.dtype, bytes + from * (matrix.in_features / info.block_size * stored), matrix.in_features, widened.data());
-            std::memcpy(to, widened.data(), matrix.in_features * 4);
+            read_row(part.view.dtype, bytes + from * (matrix.in_features / info.block_size * stored), matrix.in_features, floats);
         }
     };
     upload_rows(device, matrix.out_features, matrix.row_bytes, matrix.data.get(), [&](std::size_t begin, std::size_t count, std::uint8_t* to) {

@@ -111,8 +111,11 @@ class ContextualEmbedder {
     const Encoder<D>& model() const noexcept { return *model_; }
     D& device() noexcept { return *device_; }
 
-    // Another embedder with the same weights and its own device, for another thread.
-    ContextualEmbedder share(const typename D::Options& options = {}) const { return ContextualEmbedder(std::make_unique<D>(options), model_, tokenizer_, max_length_); }
+    // Another embedder with the same weights and its own device, for another thread. Throws Error where the options name another GPU.
+    ContextualEmbedder share(const typename D::Options& options = {}) const {
+        require_same_memory(*device_, options);
+        return ContextualEmbedder(std::make_unique<D>(options), model_, tokenizer_, max_length_);
+    }
 
   private:
     ContextualEmbedder(std::unique_ptr<D> device, std::shared_ptr<const Encoder<D>> model, std::shared_ptr<const Tokenizer> tokenizer, std::size_t max_length)

@@ -105,8 +105,11 @@ class TextEmbedder {
     const SentenceConfig& config() const noexcept { return parts_->config; }
     D& device() noexcept { return *device_; }
 
-    // Another embedder with the same weights and its own device, for another thread.
-    TextEmbedder share(const typename D::Options& options = {}) const { return TextEmbedder(std::make_unique<D>(options), parts_); }
+    // Another embedder with the same weights and its own device, for another thread. Throws Error where the options name another GPU.
+    TextEmbedder share(const typename D::Options& options = {}) const {
+        require_same_memory(*device_, options);
+        return TextEmbedder(std::make_unique<D>(options), parts_);
+    }
 
   private:
     struct Layer {  // behind the pooling

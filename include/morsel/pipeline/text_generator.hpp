@@ -95,8 +95,10 @@ class TextGenerator {
         return ChatTemplate(tokenizer_->chat_template()).render(messages, arguments);
     }
 
-    // Another generator with the same weights and tokenizer and its own device and cache, for another thread.
+    // Another generator with the same weights and tokenizer and its own device and cache, for another thread. Throws Error where the options name
+    // another GPU.
     TextGenerator share(const typename D::Options& options = {}) const {
+        require_same_memory(*device_, options);
         return TextGenerator(std::make_unique<D>(options), tokenizer_, {model_, defaults_});
     }
 
