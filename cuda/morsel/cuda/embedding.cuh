@@ -1,11 +1,12 @@
-// Rows out of tables on the GPU: token embeddings, sums of several embeddings (BERT's three tables in one kernel), and rows of
-// activations.
+// Rows out of tables on the GPU: token embeddings, sums of several embeddings (BERT's three tables and their LayerNorm in one kernel), and
+// rows of activations.
 #pragma once
 #include <cstring>
 #include <vector>
 
 #include "morsel/cuda/block.cuh"
 #include "morsel/cuda/matrix.cuh"
+#include "morsel/cuda/norm.cuh"
 #include "morsel/cuda/quantised.cuh"
 #include "morsel/cuda/vector16.cuh"
 
@@ -17,7 +18,7 @@ namespace kernels {
 template <DType Type>
 __global__ void embed(const std::uint8_t* table, std::size_t row_bytes, const TokenId* ids, const CudaStep* steps, unsigned width, float* out) {
     using V = Vector16<Type>;
-    ptx::wait_for_previous_kernels();
+    ptx::take_turn();
     const TokenId id = steps != nullptr ? steps[blockIdx.x].token : ids[blockIdx.x];
     const std::uint8_t* row = table + id * row_bytes;
     for (unsigned i = threadIdx.x * V::count; i < width; i += blockDim.x * V::count) {
@@ -44,6 +45,7 @@ struct EmbeddingTables {
         if (table.ids != nullptr) return table.ids[row];
         return table.positions ? steps[row].past : steps[row].token;
     }
+    __device__ float sum(std::size_t row, unsigned i) const;  // element i, over the tables in order
 };
 
 __device__ inline float element_of(const EmbeddingTables::Table& table, const std::uint8_t* row, unsigned i) {
@@ -52,25 +54,34 @@ __device__ inline float element_of(const EmbeddingTables::Table& table, const st
     return table.type == DType::bf16 ? ptx::low_bf16(bits) : ptx::f16_to_float(bits);
 }
 
+__device__ inline float EmbeddingTables::sum(std::size_t row, unsigned i) const {
+    float sum = 0;
+    for (unsigned t = 0; t < count; ++t) sum += element_of(tables[t], tables[t].rows + id(tables[t], row) * tables[t].row_bytes, i);
+    return sum;
+}
+
 // One block a row: the sum over the tables, in order.
 template <class = void>
 __global__ void embed_sum(const __grid_constant__ EmbeddingTables tables, unsigned width, float* out) {
-    ptx::wait_for_previous_kernels();
-    const std::size_t row = blockIdx.x;
-    for (unsigned i = threadIdx.x; i < width; i += blockDim.x) {
-        float sum = 0;
-        for (unsigned t = 0; t < tables.count; ++t) {
-            const EmbeddingTables::Table& table = tables.tables[t];
-            sum += element_of(table, table.rows + tables.id(table, row) * table.row_bytes, i);
-        }
-        out[row * width + i] = sum;
-    }
+    ptx::take_turn();
+    for (unsigned i = threadIdx.x; i < width; i += blockDim.x) out[std::size_t{blockIdx.x} * width + i] = tables.sum(blockIdx.x, i);
+}
+
+// And its LayerNorm.
+template <class = void>
+__global__ void embed_sum_layer_norm(const __grid_constant__ EmbeddingTables tables, const float* gain, const float* bias, float eps, unsigned width, float* out) {
+    __shared__ float space[32];
+    float* row = ptx::dynamic_shared<float>();  // [width]
+    ptx::take_turn();
+    float sum = 0;
+    for (unsigned i = threadIdx.x; i < width; i += blockDim.x) row[i] = tables.sum(blockIdx.x, i), sum += row[i];
+    normalise(row, sum, space, gain, bias, eps, width, out + std::size_t{blockIdx.x} * width);
 }
 
 // One block a row; zeros where a row is negative.
 template <class = void>
 __global__ void gather_rows(const float* x, unsigned width, const long long* rows, float* out) {
-    ptx::wait_for_previous_kernels();
+    ptx::take_turn();
     const long long from = rows[blockIdx.x];
     for (unsigned i = threadIdx.x; i < width; i += blockDim.x) out[std::size_t{blockIdx.x} * width + i] = from < 0 ? 0.0f : x[static_cast<std::size_t>(from) * width + i];
 }
@@ -115,25 +126,47 @@ inline void embed(Cuda& device, const CudaMatrix& table, std::span<const TokenId
     });
 }
 
-// out [rows, width]: the sum over the tables of the rows that their ids name, added in order.
-inline void embed_sum(Cuda& device, std::span<const EmbeddingRows<Cuda>> tables, float* out) {
-    const std::size_t rows = tables[0].ids.size(), width = tables[0].table->in_features;
+namespace detail {
+
+// The tables with their ids in device memory, valid until lists are uploaded again; *row_bytes: what a row of the sum reads.
+inline kernels::EmbeddingTables embedding_tables(Cuda& device, std::span<const EmbeddingRows<Cuda>> tables, std::size_t* row_bytes) {
+    const std::size_t rows = tables[0].ids.size();
     if (tables.size() > kernels::most_tables) throw Error("too many embedding tables", {.key = "embed_sum", .expected = "at most 4", .found = std::to_string(tables.size())});
     std::vector<TokenId> ids;  // of one table after another
     for (const EmbeddingRows<Cuda>& one : tables) {
         if (one.table->quantised()) throw Error("sums of quantised embeddings are not supported on this device", {.key = "embed_sum"});
         ids.insert(ids.end(), one.ids.begin(), one.ids.end());
     }
-    const TokenId* uploaded = device.step == nullptr ? std::get<0>(detail::upload_lists(device, std::span<const TokenId>(ids))) : nullptr;
+    const TokenId* uploaded = device.step == nullptr ? std::get<0>(upload_lists(device, std::span<const TokenId>(ids))) : nullptr;
     kernels::EmbeddingTables all;
     all.steps = device.step;
-    std::size_t row_bytes = 0;
+    *row_bytes = 0;
     for (const EmbeddingRows<Cuda>& one : tables) {
         all.tables[all.count] = {one.table->data.get(), one.table->row_bytes, one.table->type, uploaded != nullptr ? uploaded + all.count * rows : nullptr, one.positions};
-        row_bytes += one.table->in_features * one.table->element_bytes() + 4, ++all.count;
+        *row_bytes += one.table->in_features * one.table->element_bytes() + 4, ++all.count;
     }
+    return all;
+}
+
+}  // namespace detail
+
+// out [rows, width]: the sum over the tables of the rows that their ids name, added in order.
+inline void embed_sum(Cuda& device, std::span<const EmbeddingRows<Cuda>> tables, float* out) {
+    const std::size_t rows = tables[0].ids.size(), width = tables[0].table->in_features;
+    std::size_t row_bytes = 0;
+    const kernels::EmbeddingTables all = detail::embedding_tables(device, tables, &row_bytes);
     device.launch({.name = "embed_sum", .grid = dim3(static_cast<unsigned>(rows)), .block = dim3(128), .read = rows * row_bytes, .written = rows * width * 4}, kernels::embed_sum<>, all,
                   static_cast<unsigned>(width), out);
+}
+
+// LayerNorm of that sum; gain, bias [width].
+inline void embed_sum_layer_norm(Cuda& device, std::span<const EmbeddingRows<Cuda>> tables, const float* gain, const float* bias, float eps, float* out) {
+    const std::size_t rows = tables[0].ids.size(), width = tables[0].table->in_features;
+    std::size_t row_bytes = 0;
+    const kernels::EmbeddingTables all = detail::embedding_tables(device, tables, &row_bytes);
+    device.launch({.name = "embed_sum_layer_norm", .grid = dim3(static_cast<unsigned>(rows)), .block = dim3(detail::threads_for(width)), .shared_bytes = width * 4,
+                   .read = rows * row_bytes + 2 * width * 4, .written = rows * width * 4},
+                  kernels::embed_sum_layer_norm<>, all, gain, bias, eps, static_cast<unsigned>(width), out);
 }
 
 // out [rows.size(), width]: rows of x [any, width]; zeros where a row is negative.

@@ -13,7 +13,7 @@ namespace kernels {
 template <class = void>
 __global__ void rms_norm(const float* x, const float* gain, float eps, unsigned width, float* out) {
     __shared__ float space[32];
-    ptx::wait_for_previous_kernels();
+    ptx::take_turn();
     const float* row = x + std::size_t{blockIdx.x} * width;
     float sum = 0;
     for (unsigned i = threadIdx.x; i < width; i += blockDim.x) sum += row[i] * row[i];
@@ -21,12 +21,21 @@ __global__ void rms_norm(const float* x, const float* gain, float eps, unsigned 
     for (unsigned i = threadIdx.x; i < width; i += blockDim.x) out[std::size_t{blockIdx.x} * width + i] = row[i] * scale * gain[i];
 }
 
+// out = (row - mean) / deviation · gain + bias. row [width] in shared memory, each thread's own elements, whose sum is `sum`; bias may be null.
+__device__ inline void normalise(const float* row, float sum, float* space, const float* gain, const float* bias, float eps, unsigned width, float* out) {
+    const float mean = block_sum(sum, space) / static_cast<float>(width);
+    float squares = 0;
+    for (unsigned i = threadIdx.x; i < width; i += blockDim.x) squares += (row[i] - mean) * (row[i] - mean);
+    const float scale = 1.0f / sqrtf(block_sum(squares, space) / static_cast<float>(width) + eps);
+    for (unsigned i = threadIdx.x; i < width; i += blockDim.x) out[i] = (row[i] - mean) * scale * gain[i] + (bias != nullptr ? bias[i] : 0.0f);
+}
+
 // bias may be null. Added: to x comes a product [rows, width] before, finished by its own bias and activation.
 template <bool Added>
 __global__ void layer_norm(const float* x, const float* product, Finish finish, const float* gain, const float* bias, float eps, unsigned width, float* out) {
     __shared__ float space[32];
     float* row = ptx::dynamic_shared<float>();  // [width]
-    ptx::wait_for_previous_kernels();
+    ptx::take_turn();
     const std::size_t at = std::size_t{blockIdx.x} * width;
     float sum = 0;
     for (unsigned i = threadIdx.x; i < width; i += blockDim.x) {
@@ -35,11 +44,7 @@ __global__ void layer_norm(const float* x, const float* product, Finish finish, 
         row[i] = value;
         sum += value;
     }
-    const float mean = block_sum(sum, space) / static_cast<float>(width);
-    float squares = 0;
-    for (unsigned i = threadIdx.x; i < width; i += blockDim.x) squares += (row[i] - mean) * (row[i] - mean);
-    const float scale = 1.0f / sqrtf(block_sum(squares, space) / static_cast<float>(width) + eps);
-    for (unsigned i = threadIdx.x; i < width; i += blockDim.x) out[at + i] = (row[i] - mean) * scale * gain[i] + (bias != nullptr ? bias[i] : 0.0f);
+    normalise(row, sum, space, gain, bias, eps, width, out + at);
 }
 
 }  // namespace kernels

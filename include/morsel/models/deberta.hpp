@@ -198,17 +198,18 @@ const float* forward(D& device, const Deberta<D>& model, EncoderWork<D>& work, c
     detail::reserve_rows(device, block, work, rows);
     float* hidden = work.hidden.data();  // [rows, hidden_size]
 
+    const float *norm_gain = model.embeddings_norm.weight.data(), *norm_bias = model.embeddings_norm.bias.data();
     std::vector<EmbeddingRows<D>> embeddings = {{&model.word_embeddings, batch.input_ids}};
     if (c.position_biased_input) embeddings.push_back({&model.position_embeddings, batch.position_ids});
     if (c.type_vocab_size > 0) embeddings.push_back({&model.token_type_embeddings, batch.token_type_ids});
     if (c.embedding_size == width) {
-        embed_sum(device, std::span<const EmbeddingRows<D>>(embeddings), hidden);
+        embed_sum_layer_norm(device, std::span<const EmbeddingRows<D>>(embeddings), norm_gain, norm_bias, c.layer_norm_eps, hidden);
     } else {
         typename D::Buffer narrow = allocate(device, rows * c.embedding_size);
         embed_sum(device, std::span<const EmbeddingRows<D>>(embeddings), narrow.data());
         linear(device, narrow.data(), rows, model.embed_proj, {}, hidden);
+        layer_norm(device, hidden, norm_gain, norm_bias, c.layer_norm_eps, rows, width, hidden);
     }
-    layer_norm(device, hidden, model.embeddings_norm.weight.data(), model.embeddings_norm.bias.data(), c.layer_norm_eps, rows, width, hidden);
 
     // The convolution sees the embeddings of the neighbours, zeros beyond the ends and where a token is hidden.
     typename D::Buffer neighbours;  // [rows, conv_kernel_size · hidden_size]

@@ -14,6 +14,7 @@
 //   void copy(D&, const float* from, float* to, size_t count);                  both on the device
 //   void embed(D&, const Matrix& table, std::span<const TokenId> ids, float* out);              out [rows, width]
 //   void embed_sum(D&, std::span<const EmbeddingRows<D>> tables, float* out);                      sums of rows of several tables
+//   void embed_sum_layer_norm(D&, std::span<const EmbeddingRows<D>> tables, const float* gain, const float* bias, float eps, float* out);   layer_norm of embed_sum
 //   void gather_rows(D&, const float* x, size_t width, std::span<const int64_t> rows, float* out);  rows of x; zeros where negative
 //   void rms_norm(D&, const float* x, const float* gain, float eps, size_t rows, size_t width, float* out);
 //   void layer_norm(D&, const float* x, const float* gain, const float* bias, float eps, size_t rows, size_t width, float* out);
@@ -34,7 +35,8 @@
 //   void disentangled_attention(D&, const float* qkv, const AttentionShape&, std::span<const Segment>, std::span<const TokenId> positions,
 //                               const PositionTables&, float* out);                            bidirectional, with terms of distance
 //   TokenId argmax(D&, const float* values, size_t count);                                      the first of the greatest
-// norm_linear, linear_layer_norm and attend have a default at the end of this file, for devices that gain nothing by doing both at once.
+//   void require_same_memory(const D& owner, const D::Options&);                                throws Error where another device could not use the owner's weights
+// The last, embed_sum_layer_norm, norm_linear, linear_layer_norm and attend have a default at the end of this file, for devices that gain nothing by doing both at once.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -123,6 +125,16 @@ struct Segment {
     std::size_t past = 0;   // tokens already in the cache
     std::size_t slot = 0;   // which sequence of the cache
 };
+
+template <class D>
+void require_same_memory(const D&, const typename D::Options&) {}
+
+// gain, bias [width] of the norm; out [rows, width].
+template <class D>
+void embed_sum_layer_norm(D& device, std::span<const EmbeddingRows<D>> tables, const float* gain, const float* bias, float eps, float* out) {
+    embed_sum(device, tables, out);
+    layer_norm(device, out, gain, bias, eps, tables[0].ids.size(), tables[0].table->in_features, out);
+}
 
 template <class D>
 void norm_linear(D& device, const float* x, const float* gain, float eps, std::size_t rows, const typename D::Matrix& weight, const Epilogue& epilogue,
