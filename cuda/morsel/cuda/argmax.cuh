@@ -18,7 +18,7 @@ __device__ inline unsigned ordered_bits(float x) {
 // *best, which is 0 before, becomes (ordered value << 32 | ~index) of the greatest.
 template <class = void>
 __global__ void argmax(const float* values, unsigned count, unsigned long long* best) {
-    ptx::wait_for_previous_kernels();
+    ptx::take_turn();
     unsigned long long own = 0;
     for (unsigned i = blockIdx.x * blockDim.x + threadIdx.x; i < count; i += gridDim.x * blockDim.x) {
         const unsigned value = ordered_bits(values[i] == 0.0f ? 0.0f : values[i]);  // -0 equals 0

@@ -133,7 +133,7 @@ __global__ void __launch_bounds__(128) decode_attention(const DecodeAttention a)
     using Part = Quarter<D, KV>;
     __shared__ float merged[decode_threads / 32][Group][D + 2];
     __shared__ bool last_block;
-    ptx::wait_for_previous_kernels();
+    ptx::take_turn();
     const Heads& h = a.h;
     const unsigned row = a.table.segments[0].row_begin + blockIdx.z, warp = threadIdx.x / 32, lane = threadIdx.x % 4, group = threadIdx.x % 32 / 4;
     const CachedSegment& segment = a.table.of_row(row);

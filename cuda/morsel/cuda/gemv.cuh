@@ -21,9 +21,9 @@ __device__ unsigned staged_place(unsigned i, unsigned padded) {
 }
 
 // Gated: an output's two weight rows are i and i + outputs; else a warp takes PerWarp consecutive rows. MostRows: of x, 1 or 4.
-// So many blocks an SM: without a number ptxas takes 64 registers on sm_100 for f32 weights, and spills.
+// So many blocks an SM: without a number ptxas takes 64 registers on sm_100 for f32 weights, and spills; with three, 80 for f16's widest, and spills.
 template <DType Type, int MostRows, int PerWarp, bool Gated>
-__global__ void __launch_bounds__(256, MostRows == 1 ? 4 : 3) gemv(const __grid_constant__ Gemv g) {
+__global__ void __launch_bounds__(256, MostRows == 1 ? 4 : PerWarp == 1 ? 3 : 2) gemv(const __grid_constant__ Gemv g) {
     using W = Vector16<Type>;
     constexpr int V = W::count, unroll = 4;
     const unsigned padded = static_cast<unsigned>(g.row_bytes / (16 / V));

@@ -12,7 +12,7 @@ namespace kernels {
 // x [rows, width] to bf16 rows of `stride` elements (even), zeros behind.
 template <class = void>
 __global__ void narrow_rows(const float* x, unsigned width, unsigned stride, unsigned* to) {
-    ptx::wait_for_previous_kernels();
+    ptx::take_turn();
     const unsigned i = blockIdx.x * blockDim.x + threadIdx.x;  // pair
     if (2 * i >= stride) return;
     const float* row = x + std::size_t{blockIdx.y} * width;
@@ -23,7 +23,7 @@ __global__ void narrow_rows(const float* x, unsigned width, unsigned stride, uns
 template <DType Type, DType To>
 __global__ void convert_weights(const std::uint8_t* from, std::size_t count16, std::uint8_t* to) {
     using W = Vector16<Type>;
-    ptx::wait_for_previous_kernels();
+    ptx::take_turn();
     const std::size_t i = std::size_t{blockIdx.x} * blockDim.x + threadIdx.x;
     if (i >= count16) return;
     float values[W::count];
@@ -41,7 +41,7 @@ __global__ void convert_weights(const std::uint8_t* from, std::size_t count16, s
 // What follows a product y [rows, n] of cuBLAS; out [rows, n], or [rows, n / 2] where gated.
 template <bool Gated>
 __global__ void finish_product(const float* y, unsigned n, Finish finish, float* out) {
-    ptx::wait_for_previous_kernels();
+    ptx::take_turn();
     const unsigned outputs = Gated ? n / 2 : n, i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= outputs) return;
     const float* row = y + std::size_t{blockIdx.y} * n;

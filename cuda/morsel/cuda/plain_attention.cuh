@@ -52,7 +52,7 @@ template <class KV, bool Cached>
 __global__ void __launch_bounds__(128, 12) plain_attention(const float* qkv, const Heads h, const SegmentTable table, float* out) {
     constexpr unsigned threads = plain_attention_threads;
     __shared__ float q[plain_attention_most_dim], weight[threads], space[32];
-    ptx::wait_for_previous_kernels();
+    ptx::take_turn();
     const unsigned row = table.segments[0].row_begin + blockIdx.x, head = blockIdx.y, t = threadIdx.x, d = h.head_dim;
     const CachedSegment& segment = table.of_row(row);
     const unsigned position = segment.position_of(row), kv = head / (h.n_heads / h.n_kv_heads);

@@ -25,7 +25,7 @@ template <class = void>
 __global__ void __launch_bounds__(128) plain_disentangled_attention(const float* qkv, const Heads h, const SegmentTable table, const Distances distances, float* out) {
     constexpr unsigned threads = plain_attention_threads;
     __shared__ float q[plain_attention_most_dim], weight[threads], space[32];
-    ptx::wait_for_previous_kernels();
+    ptx::take_turn();
     const unsigned row = table.segments[0].row_begin + blockIdx.x, head = blockIdx.y, t = threadIdx.x, d = h.head_dim;
     const CachedSegment& segment = table.of_row(row);
     const std::size_t width = h.qkv_width(), table_width = std::size_t{h.n_heads} * d;

@@ -11,7 +11,7 @@ namespace kernels {
 // One block a range, a thread an element at a time. x [any, width] → out, rows out_stride apart.
 template <class = void>
 __global__ void pool(const float* x, unsigned width, const PoolRange* ranges, Pooling mode, float* out, std::size_t out_stride) {
-    ptx::wait_for_previous_kernels();
+    ptx::take_turn();
     const PoolRange range = ranges[blockIdx.x];
     for (unsigned i = threadIdx.x; i < width; i += blockDim.x) {
         const float* column = x + range.row_begin * width + i;
@@ -39,7 +39,7 @@ __global__ void pool(const float* x, unsigned width, const PoolRange* ranges, Po
 template <class = void>
 __global__ void normalize_rows(float* x, unsigned width) {
     __shared__ float space[32];
-    ptx::wait_for_previous_kernels();
+    ptx::take_turn();
     float* row = x + std::size_t{blockIdx.x} * width;
     float squares = 0;
     for (unsigned i = threadIdx.x; i < width; i += blockDim.x) squares += row[i] * row[i];

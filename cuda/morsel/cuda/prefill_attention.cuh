@@ -22,7 +22,7 @@ __global__ void __launch_bounds__(128) prefill_attention(const float* qkv, const
     std::uint8_t* shared = ptx::dynamic_shared<std::uint8_t>();
     constexpr unsigned tile_bytes = Tile<D>::bytes;
     const CachedSegment& segment = table.segments[blockIdx.z];
-    ptx::wait_for_previous_kernels();
+    ptx::take_turn();
     const unsigned first = blockIdx.x * tile_queries, count = segment.row_count, head = blockIdx.y, kv = head / (h.n_heads / h.n_kv_heads);
     if (first >= count) return;
     const std::size_t width = h.qkv_width();

@@ -103,5 +103,10 @@ __device__ inline void let_next_kernel_start() {
     asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
 #endif
 }
+// Both, for a kernel that has nothing to do ahead: the next one may load its first weights as soon as all blocks of this one run.
+__device__ inline void take_turn() {
+    wait_for_previous_kernels();
+    let_next_kernel_start();
+}
 
 }  // namespace morsel::ptx

@@ -107,7 +107,7 @@ __global__ void __launch_bounds__(256, MostRows == 1 ? 4 : 1) gemv_quantised(con
 // A block of 32 weights a thread, as f32 or bf16 [rows][k].
 template <DType Type, DType To>
 __global__ void convert_quantised(const std::uint8_t* weight, std::size_t row_bytes, unsigned blocks, std::uint8_t* to) {
-    ptx::wait_for_previous_kernels();
+    ptx::take_turn();
     const unsigned b = blockIdx.x * blockDim.x + threadIdx.x;
     if (b >= blocks) return;
     QuantisedBlock<Type> block;
@@ -128,7 +128,7 @@ __global__ void convert_quantised(const std::uint8_t* weight, std::size_t row_by
 // As embed (embedding.cuh).
 template <DType Type>
 __global__ void embed_quantised(const std::uint8_t* table, std::size_t row_bytes, const TokenId* ids, const CudaStep* steps, unsigned width, float* out) {
-    ptx::wait_for_previous_kernels();
+    ptx::take_turn();
     const TokenId id = steps != nullptr ? steps[blockIdx.x].token : ids[blockIdx.x];
     for (unsigned b = threadIdx.x; b < width / 32; b += blockDim.x) {
         QuantisedBlock<Type> block;

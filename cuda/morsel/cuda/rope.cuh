@@ -143,7 +143,7 @@ __device__ inline void write_cached(bf16* at, float value) { at->bits = static_c
 // to the cache. cosine_sine [positions][2][half].
 template <class KV>
 __global__ void rope_and_cache(float* qkv, const Heads h, const SegmentTable table, const float* cosine_sine, unsigned half) {
-    ptx::wait_for_previous_kernels();
+    ptx::take_turn();
     const unsigned row = table.segments[0].row_begin + blockIdx.x, lane = threadIdx.x % 32, d = h.head_dim;
     const unsigned head = blockIdx.y * (blockDim.x / 32) + threadIdx.x / 32;
     if (head >= h.n_heads + 2 * h.n_kv_heads) return;

@@ -223,7 +223,7 @@ __global__ void __launch_bounds__(1024, 1) sample(float* logits, unsigned stride
     unsigned* seen = ptx::dynamic_shared<unsigned>();  // [(count + 31) / 32], then the logits where InShared
     const unsigned t = threadIdx.x, words = (count + 31) / 32;
     float* x = InShared ? reinterpret_cast<float*>(seen + words) : logits + std::size_t{blockIdx.x} * stride;
-    ptx::wait_for_previous_kernels();
+    ptx::take_turn();
     if (t == 0) step = steps[blockIdx.x], s = samplings[blockIdx.x];
     history += std::size_t{blockIdx.x} * capacity;
     bool wrong = false;

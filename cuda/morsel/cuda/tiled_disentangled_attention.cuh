@@ -48,7 +48,7 @@ __global__ void __launch_bounds__(128) tiled_disentangled_attention(const float*
     const Tile<D> keys{shared}, values{shared + Tile<D>::bytes}, met_by_queries{shared + 2 * Tile<D>::bytes}, met_by_keys{shared + 3 * Tile<D>::bytes};
     float *of_queries = reinterpret_cast<float*>(shared + 4 * Tile<D>::bytes), *of_keys = of_queries + tile_rows * product_stride;
     const CachedSegment& segment = table.segments[blockIdx.z];
-    ptx::wait_for_previous_kernels();
+    ptx::take_turn();
     const unsigned first = blockIdx.x * tile_queries, count = segment.row_count, head = blockIdx.y;
     if (first >= count) return;
     const std::size_t width = h.qkv_width(), table_width = std::size_t{h.n_heads} * D;

@@ -60,5 +60,6 @@ inline float exp2_fast(float x) { return std::exp2(x); }
 
 inline void wait_for_previous_kernels() { simt::wait_for_previous_kernels(); }
 inline void let_next_kernel_start() {}
+inline void take_turn() { simt::wait_for_previous_kernels(); }
 
 }  // namespace morsel::ptx
