@@ -1,5 +1,5 @@
-// Whole decoders on the emulated GPU whose head size the fast kernels have, over more than one chunk of keys and past their window: the CPU's
-// logits; and the captured step chooses there what the host chooses.
+// Whole decoders on the emulated GPU whose head size the fast kernels have, over more than one chunk of keys and past their window, and of
+// quantised weights: the CPU's logits; and the captured step chooses there what the host chooses.
 #include "morsel/cuda.cuh"
 #include "morsel/ops/cpu.hpp"
 #include "support/catch.hpp"
@@ -66,6 +66,30 @@ TEST_CASE("decoders through the fast kernels give the CPU's logits over several 
                 const double tolerance = precision == CudaPrecision::f32 ? decoder_tolerance(expected[step]) : bf16_product_tolerance(expected[step]);
                 CHECK(largest_difference(found[step], expected[step]) <= tolerance);
             }
+        }
+    }
+    CHECK(host_fault().empty());
+}
+
+TEST_CASE("decoders of quantised weights give the CPU's logits") {
+    LlamaConfig c = small_llama_config();
+    c.hidden_size = c.intermediate_size = 256, c.num_attention_heads = 4, c.num_key_value_heads = 2, c.head_dim = 64, c.num_hidden_layers = 1;
+    Cpu cpu({.threads = 1, .precision = MatrixPrecision::f32});
+    // As GGUF files have them: all of one type, or with value and down projections of another.
+    for (const auto& [type, values] : {std::pair{DType::q4_0, DType::q4_0}, {DType::q8_0, DType::q8_0}, {DType::q4_k, DType::q6_k}}) {
+        INFO(std::string(dtype_info(type).name));
+        const RandomWeights weights(c, type, values);
+        const auto load = [&]<class D>(D& device) {
+            DecoderModel<D> model;
+            model.model = load_llama(device, c, weights);
+            return model;
+        };
+        const auto expected = stepwise_logits(cpu, load(cpu), 9, 2);
+        for (const auto precision : {CudaPrecision::f32, CudaPrecision::bf16}) {
+            Cuda device({.precision = precision});
+            const auto found = stepwise_logits(device, load(device), 9, 2);
+            for (std::size_t step = 0; step < expected.size(); ++step)
+                CHECK(largest_difference(found[step], expected[step]) <= (precision == CudaPrecision::f32 ? decoder_tolerance(expected[step]) : bf16_product_tolerance(expected[step])));
         }
     }
     CHECK(host_fault().empty());

@@ -30,6 +30,16 @@ TEST_CASE("decoders on the GPU give the reference's hidden states, logits and gr
     CHECK(host_fault().empty());
 }
 
+TEST_CASE("decoders of the reference data on the GPU give its values") {
+    for (const char* name : {"phi3-tiny", "qwen2-tiny"}) {  // the first with a window of 8
+        const auto directory = reference_data(std::filesystem::path("gold/checkpoints") / name);
+        if (!directory) return;
+        check_decoder(*directory, CudaPrecision::f32);
+        if (name == std::string("phi3-tiny")) check_decoder(*directory, CudaPrecision::bf16);
+    }
+    CHECK(host_fault().empty());
+}
+
 TEST_CASE("encoders on the GPU give the reference's hidden states, pooler and logits") {
     for (const char* name : {"bert", "roberta", "deberta", "deberta-c2p-wide", "deberta-v2-conv", "deberta-v2-p2c", "gpt2"})
         for (const auto precision : {CudaPrecision::f32, CudaPrecision::bf16}) {

@@ -55,8 +55,11 @@ TEST_CASE("products with quantised weights equal their reference, of few rows an
         check_linear(device, type, 3, 5, 256, {.accumulate = true}, 1e-5);
         check_linear(device, type, 6, 7, 256, {.bias = &some_bias}, 1e-5);
         check_linear(half, type, 6, 7, 256, {}, 2e-2);
+        under_every_schedule([&] {
+            check_linear(device, type, 1, 10, 256, {.activation = Activation::silu, .gated = true}, 1e-5);
+            check_linear(device, type, 2, 3, 1280, {.accumulate = true}, 1e-5);
+        });
     }
-    under_every_schedule([&] { check_linear(device, DType::q4_0, 2, 11, 1056, {.accumulate = true}, 1e-5); });
 }
 
 TEST_CASE("products of many rows equal their reference") {
@@ -155,6 +158,20 @@ TEST_CASE("rows of a table are looked up, and matrices are put together as they 
     for (std::size_t i = 0; i < 6; ++i) CHECK(from_device(device, out.data(), 6)[i] == stored.values[i * 9 + 7]);
 }
 
+TEST_CASE("a matrix larger than the pinned memory arrives whole") {
+    Cuda device;
+    const std::size_t columns = 2050;  // 18 MB: both halves of the pinned memory, and the first once more
+    const Stored first = random_matrix(DType::f32, 1100, columns, 1), second = random_matrix(DType::bf16, 1100, columns, 2);
+    const MatrixPart parts[] = {{.view = first.view()}, {.view = second.view()}};  // of different types: all become f32
+    const CudaMatrix matrix = prepare_matrix(device, parts);
+    REQUIRE(matrix.bytes > Cuda::staging_bytes);
+    const std::vector<float> rows = from_device(device, reinterpret_cast<const float*>(matrix.data.get()), matrix.bytes / 4);
+    for (std::size_t row = 0; row < 2200; ++row) {
+        const float* expected = row < 1100 ? first.values.data() + row * columns : second.values.data() + (row - 1100) * columns;
+        REQUIRE(std::memcmp(rows.data() + row * matrix.row_bytes / 4, expected, columns * 4) == 0);
+    }
+}
+
 TEST_CASE("rows are summed from tables, gathered, pooled and scaled to unit length") {
     Cuda device;
     const std::size_t width = 40;
@@ -163,7 +180,7 @@ TEST_CASE("rows are summed from tables, gathered, pooled and scaled to unit leng
     for (const DType type : {DType::f32, DType::bf16, DType::f16}) stored.push_back(random_matrix(type, 9, width, 3)), tables.push_back(prepare_matrix(device, stored.back().view()));
     const std::vector<TokenId> ids[3] = {{0, 8, 3, 3, 1}, {2, 2, 2, 7, 0}, {5, 4, 3, 2, 1}};
     const EmbeddingRows<Cuda> rows[] = {{&tables[0], ids[0]}, {&tables[1], ids[1]}, {&tables[2], ids[2]}};
-    CudaBuffer sums(5 * width), gathered(4 * width), pooled(4 * (width + 3));
+    CudaBuffer sums(5 * width), normed(5 * width), gathered(4 * width), pooled(4 * (width + 3));
     under_every_schedule([&] {
         embed_sum(device, std::span<const EmbeddingRows<Cuda>>(rows), sums.data());
         const std::vector<float> x = from_device(device, sums.data(), 5 * width);
@@ -172,6 +189,11 @@ TEST_CASE("rows are summed from tables, gathered, pooled and scaled to unit leng
             for (std::size_t i = 0; i < width; ++i)
                 for (std::size_t t = 0; t < 3; ++t) expected[row * width + i] += stored[t].values[ids[t][row] * width + i];
         CHECK(x == expected);
+        const std::vector<float> gain = random_floats(width, 1), bias = random_floats(width, 2);
+        const CudaBuffer dgain = to_device(device, gain), dbias = to_device(device, bias);
+        embed_sum_layer_norm(device, std::span<const EmbeddingRows<Cuda>>(rows), dgain.data(), dbias.data(), 1e-5f, normed.data());
+        reference::layer_norm(x.data(), gain.data(), bias.data(), 1e-5f, 5, width, expected.data());
+        CHECK(largest_difference(from_device(device, normed.data(), 5 * width), expected) <= 1e-5);
         const std::vector<std::int64_t> wanted = {4, -1, 0, 4};
         gather_rows(device, sums.data(), width, wanted, gathered.data());
         for (std::size_t i = 0; i < 4 * width; ++i) CHECK(from_device(device, gathered.data(), 4 * width)[i] == (wanted[i / width] < 0 ? 0 : x[static_cast<std::size_t>(wanted[i / width]) * width + i % width]));
