@@ -79,6 +79,17 @@ fetch_minilm() {
     printf '%s\n' "$minilm"
 }
 
+# fetch_nvdisasm prints the path of NVIDIA's disassembler, fetched once: scripts/check_cuda looks at machine code with it.
+fetch_nvdisasm() {
+    nvdisasm=$cache/nvdisasm
+    if [ ! -f "$nvdisasm" ]; then
+        say "fetching nvdisasm from PyPI"
+        fetch_package nvidia-cuda-nvdisasm 13.5.37 nvidia/cu13/bin/nvdisasm 3bf19e7ab706ed8f68ecc2403d277b97dc110c52e0ac4c4f0c8eada5f7889c3c . "$nvdisasm" || return 1
+        chmod +x "$nvdisasm"
+    fi
+    printf '%s\n' "$nvdisasm"
+}
+
 # Tells the tests where the weights are. Without them those tests say that they were skipped; under CI that is a failure.
 offer_weights() {
     if [ -z "${MORSEL_SMOLLM2:-}" ]; then MORSEL_SMOLLM2=$(fetch_weights) || MORSEL_SMOLLM2=; fi
