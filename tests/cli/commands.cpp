@@ -36,6 +36,12 @@ Outcome run(const std::string& arguments, const std::string& input = {}) {
     return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_file(scratch("out")), read_file(scratch("err"))};
 }
 
+#if defined(MORSEL_HAS_CUDA)
+constexpr bool built_with_cuda = true;
+#else
+constexpr bool built_with_cuda = false;
+#endif
+
 std::string quoted(const std::filesystem::path& path) { return "'" + path.string() + "'"; }
 
 const std::string model = quoted(test_data() / "tiny-llm");
@@ -159,6 +165,25 @@ TEST_CASE("trace shows how each model finds its tokens") {
     CHECK(run(path("sentencepiece") + " tokens").status == 0);
     CHECK(run(path("byte_level.json")).status == 2);
     CHECK(run("trace --tokenizer no/such/path word").status == 1);
+}
+
+TEST_CASE("--device cuda runs on a GPU, or says what is missing") {
+    const auto inputs = test_data() / "checkpoints/llama-tiny/cases/single.inputs.safetensors";
+    for (const std::string& arguments :
+         {"generate --model " + model + " --prompt x --max-new-tokens 2", "chat --model " + model + " --message x --max-new-tokens 2",
+          "embed --model " + quoted(test_data() / "sentence/dense"), "search --model " + quoted(test_data() / "sentence/dense") + " --files " + quoted(test_data() / "sentence/texts.json"),
+          "forward --model " + quoted(test_data() / "checkpoints/llama-tiny") + " --inputs " + quoted(inputs) + " --output " + quoted(scratch("never"))}) {
+        const Outcome cpu = run(arguments, "x\n"), cuda = run(arguments + " --device cuda", "x\n");
+        INFO(arguments << ": " << cuda.err);
+        CHECK(cpu.status == 0);
+        if (built_with_cuda && cuda.status == 0) continue;
+        CHECK(cuda.status == 1);
+        CHECK(cuda.out.empty());
+        CHECK(lines(cuda.err) == 1);
+        CHECK(cuda.err.find(built_with_cuda ? "CUDA" : "this program was built without CUDA") != std::string::npos);
+    }
+    CHECK(run("generate --model " + model + " --prompt x --device tpu").status == 2);
+    std::filesystem::remove(scratch("never"));
 }
 
 TEST_CASE("generate prints the text, or everything as JSON") {

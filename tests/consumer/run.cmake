@@ -1,12 +1,12 @@
-# Configures, builds and runs one consumer project: cmake -D KIND=find_package|add_subdirectory|cuda -D SOURCE=… -D BUILD=… -D COMPILER=… -P run.cmake
-# That with CUDA says "skipped" where nvcc or cuBLAS is not installed.
+# Configures, builds and runs one consumer project: cmake -D KIND=find_package|add_subdirectory|cuda|cuda_add_subdirectory -D SOURCE=… -D BUILD=… -D COMPILER=… -P run.cmake
+# Those with CUDA say "skipped" where nvcc or cuBLAS is not installed.
 function(run)
   execute_process(COMMAND ${ARGV} RESULT_VARIABLE status)
   if(NOT status EQUAL 0)
     message(FATAL_ERROR "failed: ${ARGV}")
   endif()
 endfunction()
-if(KIND STREQUAL "cuda")
+if(KIND MATCHES "cuda")
   find_program(NVCC nvcc HINTS /usr/local/cuda/bin)
   get_filename_component(toolkit "${NVCC}" DIRECTORY)
   find_library(CUBLAS cublas HINTS ${toolkit}/../lib64 ${toolkit}/../lib PATHS /usr/lib/x86_64-linux-gnu)
@@ -18,7 +18,7 @@ if(KIND STREQUAL "cuda")
 endif()
 set(work ${BUILD}/consumer/${KIND})
 file(REMOVE_RECURSE ${work})
-if(KIND MATCHES "find_package|cuda")
+if(NOT KIND MATCHES "add_subdirectory")
   file(REMOVE_RECURSE ${BUILD}/consumer/prefix)
   run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${BUILD}/consumer/prefix)
   set(where -DCMAKE_PREFIX_PATH=${BUILD}/consumer/prefix)

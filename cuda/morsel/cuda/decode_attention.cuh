@@ -5,6 +5,7 @@
 // online softmax. Query heads that share a key-value head are taken together, so keys and values are read once for them.
 // The block that finishes last (a counter says which) adds the parts up in order of keys. The new token's key is computed in registers
 // by the block that holds its position, written to the cache, and never read back here.
+// An SM holds two blocks or more; at Phi-3's head size, 96, four (asserted by scripts/check_cuda).
 #pragma once
 #include "morsel/cuda/rope.cuh"
 #include "morsel/cuda/vector16.cuh"

@@ -1,6 +1,6 @@
 // Products of a weight matrix with one to four rows: decoding, where nearly all the bytes are. Weights are read once, 16 bytes a lane,
 // four such loads under way before the first is used, as Little's law asks (3.35 TB/s × 0.65 µs = 16.5 KB on their way per SM; here 256
-// threads × 4 × 16 bytes = 16 KB a block, two blocks or more an SM). A warp takes one or two output rows and adds its lanes up in a
+// threads × 4 × 16 bytes = 16 KB a block, two blocks or more an SM, which scripts/check_cuda asserts). A warp takes one or two output rows and adds its lanes up in a
 // fixed order, so a result depends on nothing but its own row.
 // The RMSNorm before a product costs no kernel: every block sums the squares of x (12 KB, from L2) and stages x · gain in shared memory;
 // the scale is applied to the sum, which is linear in it.

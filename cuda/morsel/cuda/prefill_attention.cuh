@@ -1,7 +1,7 @@
 // Attention of many new tokens on tensor cores, as FlashAttention-2 does it (Dao 2023), out of the pieces of attention_tiles.cuh. The next tile of
 // keys and values is on its way (cp.async) while this one is multiplied. Causal with an optional window over the key-value cache, or
 // bidirectional over the rows themselves (encoders). Tiles that are masked as a whole are not visited, and masks are looked at only in
-// tiles on a boundary.
+// tiles on a boundary. An SM holds two blocks or more (asserted by scripts/check_cuda).
 #pragma once
 #include "morsel/cuda/attention_tiles.cuh"
 #include "morsel/cuda/rope.cuh"
