@@ -15,7 +15,7 @@ void* volatile kernels_used[] = {
     reinterpret_cast<void*>(static_cast<TokenId (*)(Cuda&, const float*, std::size_t)>(argmax)),
     reinterpret_cast<void*>(sample),
     reinterpret_cast<void*>(embed_sum),
-    reinterpret_cast<void*>(static_cast<void (*)(Cuda&, std::span<const EmbeddingRows<Cuda>>, const float*, const float*, float, float*)>(embed_sum_layer_norm)),
+    reinterpret_cast<void*>(static_cast<void (*)(Cuda&, std::span<const EmbeddingRows<Cuda>>, const float*, const float*, float, float*, float*)>(embed_sum_layer_norm)),
     reinterpret_cast<void*>(gather_rows),
     reinterpret_cast<void*>(static_cast<void (*)(Cuda&, const float*, std::size_t, std::span<const PoolRange>, Pooling, float*, std::size_t)>(pool)),
     reinterpret_cast<void*>(static_cast<void (*)(Cuda&, float*, std::size_t, std::size_t)>(normalize_rows)),

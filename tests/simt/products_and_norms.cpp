@@ -180,7 +180,7 @@ TEST_CASE("rows are summed from tables, gathered, pooled and scaled to unit leng
     for (const DType type : {DType::f32, DType::bf16, DType::f16}) stored.push_back(random_matrix(type, 9, width, 3)), tables.push_back(prepare_matrix(device, stored.back().view()));
     const std::vector<TokenId> ids[3] = {{0, 8, 3, 3, 1}, {2, 2, 2, 7, 0}, {5, 4, 3, 2, 1}};
     const EmbeddingRows<Cuda> rows[] = {{&tables[0], ids[0]}, {&tables[1], ids[1]}, {&tables[2], ids[2]}};
-    CudaBuffer sums(5 * width), normed(5 * width), gathered(4 * width), pooled(4 * (width + 3));
+    CudaBuffer sums(5 * width), normed(5 * width), sums_beside(5 * width), gathered(4 * width), pooled(4 * (width + 3));
     under_every_schedule([&] {
         embed_sum(device, std::span<const EmbeddingRows<Cuda>>(rows), sums.data());
         const std::vector<float> x = from_device(device, sums.data(), 5 * width);
@@ -191,9 +191,12 @@ TEST_CASE("rows are summed from tables, gathered, pooled and scaled to unit leng
         CHECK(x == expected);
         const std::vector<float> gain = random_floats(width, 1), bias = random_floats(width, 2);
         const CudaBuffer dgain = to_device(device, gain), dbias = to_device(device, bias);
-        embed_sum_layer_norm(device, std::span<const EmbeddingRows<Cuda>>(rows), dgain.data(), dbias.data(), 1e-5f, normed.data());
+        embed_sum_layer_norm(device, std::span<const EmbeddingRows<Cuda>>(rows), dgain.data(), dbias.data(), 1e-5f, sums_beside.data(), normed.data());
+        CHECK(from_device(device, sums_beside.data(), 5 * width) == x);
         reference::layer_norm(x.data(), gain.data(), bias.data(), 1e-5f, 5, width, expected.data());
         CHECK(largest_difference(from_device(device, normed.data(), 5 * width), expected) <= 1e-5);
+        embed_sum_layer_norm(device, std::span<const EmbeddingRows<Cuda>>(rows), dgain.data(), dbias.data(), 1e-5f, nullptr, sums_beside.data());
+        CHECK(from_device(device, sums_beside.data(), 5 * width) == from_device(device, normed.data(), 5 * width));
         const std::vector<std::int64_t> wanted = {4, -1, 0, 4};
         gather_rows(device, sums.data(), width, wanted, gathered.data());
         for (std::size_t i = 0; i < 4 * width; ++i) CHECK(from_device(device, gathered.data(), 4 * width)[i] == (wanted[i / width] < 0 ? 0 : x[static_cast<std::size_t>(wanted[i / width]) * width + i % width]));

@@ -67,14 +67,17 @@ __global__ void embed_sum(const __grid_constant__ EmbeddingTables tables, unsign
     for (unsigned i = threadIdx.x; i < width; i += blockDim.x) out[std::size_t{blockIdx.x} * width + i] = tables.sum(blockIdx.x, i);
 }
 
-// And its LayerNorm.
+// And its LayerNorm; the sum itself where `sums` is not null.
 template <class = void>
-__global__ void embed_sum_layer_norm(const __grid_constant__ EmbeddingTables tables, const float* gain, const float* bias, float eps, unsigned width, float* out) {
+__global__ void embed_sum_layer_norm(const __grid_constant__ EmbeddingTables tables, const float* gain, const float* bias, float eps, unsigned width, float* sums, float* out) {
     __shared__ float space[32];
     float* row = ptx::dynamic_shared<float>();  // [width]
     ptx::take_turn();
     float sum = 0;
-    for (unsigned i = threadIdx.x; i < width; i += blockDim.x) row[i] = tables.sum(blockIdx.x, i), sum += row[i];
+    for (unsigned i = threadIdx.x; i < width; i += blockDim.x) {
+        row[i] = tables.sum(blockIdx.x, i), sum += row[i];
+        if (sums != nullptr) sums[std::size_t{blockIdx.x} * width + i] = row[i];
+    }
     normalise(row, sum, space, gain, bias, eps, width, out + std::size_t{blockIdx.x} * width);
 }
 
@@ -159,14 +162,14 @@ inline void embed_sum(Cuda& device, std::span<const EmbeddingRows<Cuda>> tables,
                   static_cast<unsigned>(width), out);
 }
 
-// LayerNorm of that sum; gain, bias [width].
-inline void embed_sum_layer_norm(Cuda& device, std::span<const EmbeddingRows<Cuda>> tables, const float* gain, const float* bias, float eps, float* out) {
+// LayerNorm of that sum; gain, bias [width]; the sum itself [rows, width], where that is not null, in the same launch.
+inline void embed_sum_layer_norm(Cuda& device, std::span<const EmbeddingRows<Cuda>> tables, const float* gain, const float* bias, float eps, float* sum, float* out) {
     const std::size_t rows = tables[0].ids.size(), width = tables[0].table->in_features;
     std::size_t row_bytes = 0;
     const kernels::EmbeddingTables all = detail::embedding_tables(device, tables, &row_bytes);
     device.launch({.name = "embed_sum_layer_norm", .grid = dim3(static_cast<unsigned>(rows)), .block = dim3(detail::threads_for(width)), .shared_bytes = width * 4,
-                   .read = rows * row_bytes + 2 * width * 4, .written = rows * width * 4},
-                  kernels::embed_sum_layer_norm<>, all, gain, bias, eps, static_cast<unsigned>(width), out);
+                   .read = rows * row_bytes + 2 * width * 4, .written = (sum != nullptr ? 2 : 1) * rows * width * 4},
+                  kernels::embed_sum_layer_norm<>, all, gain, bias, eps, static_cast<unsigned>(width), sum, out);
 }
 
 // out [rows.size(), width]: rows of x [any, width]; zeros where a row is negative.

@@ -116,7 +116,7 @@ const float* forward(D& device, const Bert<D>& model, EncoderWork<D>& work, cons
     std::vector<EmbeddingRows<D>> embeddings = {{&model.word_embeddings, batch.input_ids}};
     if (c.type_vocab_size > 0) embeddings.push_back({&model.token_type_embeddings, batch.token_type_ids});
     embeddings.push_back({&model.position_embeddings, batch.position_ids});
-    embed_sum_layer_norm(device, std::span<const EmbeddingRows<D>>(embeddings), model.embeddings_norm.weight.data(), model.embeddings_norm.bias.data(), c.layer_norm_eps, hidden);
+    embed_sum_layer_norm(device, std::span<const EmbeddingRows<D>>(embeddings), model.embeddings_norm.weight.data(), model.embeddings_norm.bias.data(), c.layer_norm_eps, nullptr, hidden);
     for (std::size_t i = 0; i < model.layers.size(); ++i) {
         observe(i, hidden);
         detail::run_block(device, model.layers[i], block, work, rows,

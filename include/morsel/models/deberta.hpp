@@ -203,7 +203,7 @@ const float* forward(D& device, const Deberta<D>& model, EncoderWork<D>& work, c
     if (c.position_biased_input) embeddings.push_back({&model.position_embeddings, batch.position_ids});
     if (c.type_vocab_size > 0) embeddings.push_back({&model.token_type_embeddings, batch.token_type_ids});
     if (c.embedding_size == width) {
-        embed_sum_layer_norm(device, std::span<const EmbeddingRows<D>>(embeddings), norm_gain, norm_bias, c.layer_norm_eps, hidden);
+        embed_sum_layer_norm(device, std::span<const EmbeddingRows<D>>(embeddings), norm_gain, norm_bias, c.layer_norm_eps, nullptr, hidden);
     } else {
         typename D::Buffer narrow = allocate(device, rows * c.embedding_size);
         embed_sum(device, std::span<const EmbeddingRows<D>>(embeddings), narrow.data());

@@ -177,13 +177,14 @@ const float* run_gpt2(D& device, const Gpt2<D>& model, EncoderWork<D>& work, KvC
     const auto norm = [&](const LayerNorm<D>& n, float* out) { layer_norm(device, hidden, n.weight.data(), n.bias.data(), c.layer_norm_eps, rows, width, out); };
 
     const EmbeddingRows<D> embeddings[] = {{&model.wte, input_ids}, {&model.wpe, position_ids, true}};
-    embed_sum(device, std::span<const EmbeddingRows<D>>(embeddings), hidden);
+    const LayerNorm<D>& first = model.layers.empty() ? model.ln_f : model.layers[0].ln_1;
+    embed_sum_layer_norm(device, std::span<const EmbeddingRows<D>>(embeddings), first.weight.data(), first.bias.data(), c.layer_norm_eps, hidden, context);
     for (std::size_t i = 0; i < model.layers.size(); ++i) {
         const Gpt2Layer<D>& layer = model.layers[i];
         const std::size_t in_cache = keep ? i : 0;
         const AttentionShape shape{.n_heads = c.num_attention_heads, .n_kv_heads = c.num_attention_heads, .head_dim = width / c.num_attention_heads, .scale = c.scale(i)};
         observe(i, hidden);
-        norm(layer.ln_1, context);
+        if (i > 0) norm(layer.ln_1, context);
         linear(device, context, rows, layer.c_attn.weight, {.bias = layer.c_attn.bias.data()}, qkv);
         attend(device, qkv, shape, no_rotation, segments, cache, in_cache, context);
         linear(device, context, rows, layer.attn_c_proj.weight, {.bias = layer.attn_c_proj.bias.data(), .accumulate = true}, hidden);

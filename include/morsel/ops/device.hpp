@@ -14,7 +14,8 @@
 //   void copy(D&, const float* from, float* to, size_t count);                  both on the device
 //   void embed(D&, const Matrix& table, std::span<const TokenId> ids, float* out);              out [rows, width]
 //   void embed_sum(D&, std::span<const EmbeddingRows<D>> tables, float* out);                      sums of rows of several tables
-//   void embed_sum_layer_norm(D&, std::span<const EmbeddingRows<D>> tables, const float* gain, const float* bias, float eps, float* out);   layer_norm of embed_sum
+//   void embed_sum_layer_norm(D&, std::span<const EmbeddingRows<D>> tables, const float* gain, const float* bias, float eps, float* sum, float* out)
+//                                                                               layer_norm of embed_sum; sum [rows, width] may be null or out
 //   void gather_rows(D&, const float* x, size_t width, std::span<const int64_t> rows, float* out);  rows of x; zeros where negative
 //   void rms_norm(D&, const float* x, const float* gain, float eps, size_t rows, size_t width, float* out);
 //   void layer_norm(D&, const float* x, const float* gain, const float* bias, float eps, size_t rows, size_t width, float* out);
@@ -129,11 +130,12 @@ struct Segment {
 template <class D>
 void require_same_memory(const D&, const typename D::Options&) {}
 
-// gain, bias [width] of the norm; out [rows, width].
+// gain, bias [width] of the norm; out [rows, width], and sum where it is not null.
 template <class D>
-void embed_sum_layer_norm(D& device, std::span<const EmbeddingRows<D>> tables, const float* gain, const float* bias, float eps, float* out) {
-    embed_sum(device, tables, out);
-    layer_norm(device, out, gain, bias, eps, tables[0].ids.size(), tables[0].table->in_features, out);
+void embed_sum_layer_norm(D& device, std::span<const EmbeddingRows<D>> tables, const float* gain, const float* bias, float eps, float* sum, float* out) {
+    if (sum == nullptr) sum = out;
+    embed_sum(device, tables, sum);
+    layer_norm(device, sum, gain, bias, eps, tables[0].ids.size(), tables[0].table->in_features, out);
 }
 
 template <class D>
