@@ -170,6 +170,38 @@ TEST_CASE("results have the same bits at any number of threads and in any batch 
     }
 }
 
+#if defined(__x86_64__)
+TEST_CASE("a block that goes straight into the result has the bits of one that is stored and finished", "[ops]") {
+    if (detected_isa() < Isa::avx512) return;
+    const std::size_t k = 40, stride = 45;
+    const std::vector<float> bias = morsel_test::random_floats(32, 3), weights = morsel_test::random_floats(2 * k * 16, 4);
+    const float* const panels[2] = {weights.data(), weights.data() + k * 16};
+    for (const std::size_t height : {2u, 4u, 6u, 8u, 10u, 12u, 14u}) {
+        const std::vector<float> x = morsel_test::random_floats(k * height, height);
+        for (const std::size_t rows : {height, height - 1}) {
+            for (const std::size_t columns : {16u, 5u, 0u}) {  // of the second panel
+                for (unsigned bits = 0; bits < 4; ++bits) {
+                    const Epilogue epilogue{.bias = (bits & 1) != 0 ? bias.data() : nullptr, .accumulate = (bits & 2) != 0};
+                    std::vector<float> expected(14 * stride, 0.25f), found = expected;
+                    alignas(64) float y[2][14 * 16];
+                    float* const sums[2] = {y[0], y[1]};
+                    detail::multiply_block(Isa::avx512, x.data(), height, panels, k, sums);
+                    detail::finish_rows(Isa::avx512, epilogue, 0, 0, 16, rows, y[0], nullptr, expected.data(), stride);
+                    if (columns > 0) detail::finish_rows(Isa::avx512, epilogue, 16, 0, columns, rows, y[1], nullptr, expected.data(), stride);
+                    detail::BlockResult to;
+                    to.out[0] = found.data(), to.out[1] = found.data() + 16, to.columns[0] = 16, to.columns[1] = columns;
+                    if (epilogue.bias != nullptr) to.bias[0] = bias.data(), to.bias[1] = bias.data() + 16;
+                    to.rows = rows, to.stride = stride, to.accumulate = epilogue.accumulate;
+                    detail::multiply_block_into_avx512(x.data(), height, panels, k, to);
+                    INFO("height " << height << " rows " << rows << " columns " << columns << " bits " << bits);
+                    REQUIRE(found == expected);
+                }
+            }
+        }
+    }
+}
+#endif
+
 TEST_CASE("values that are no numbers stay so, and tiny ones do no harm", "[ops]") {
     for (const Isa isa : all_isas) {
         Cpu device({.threads = 1, .isa = isa});

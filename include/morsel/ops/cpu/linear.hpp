@@ -42,6 +42,23 @@ inline void finish_pair(Isa isa, const Epilogue& epilogue, const PanelPairs& pai
     finish_rows(isa, epilogue, b.first_row, half, b.rows, rows, second, nullptr, out, out_width);
 }
 
+// Where the columns of a pair are in the result; no rows of it yet.
+inline BlockResult block_result(const PanelPairs& pairs, std::size_t pair, const Epilogue& epilogue, float* out, std::size_t out_width) {
+    BlockResult result;
+    result.stride = out_width, result.accumulate = epilogue.accumulate;
+    for (std::size_t i = 0; i < 2; ++i) {
+        const std::size_t index = i == 0 || pairs.gated ? pairs.first(pair) : pairs.second(pair);
+        if (index >= pairs.weight.panels) {
+            result.out[i] = result.out[0];
+            continue;
+        }
+        const CpuMatrix::Panel panel = pairs.weight.panel(index);
+        result.out[i] = out + panel.first_row, result.columns[i] = panel.rows;
+        if (epilogue.bias != nullptr) result.bias[i] = epilogue.bias + panel.first_row;
+    }
+    return result;
+}
+
 // `rows` of 1 … 4 in fixed point, x [rows][blocks]; y [rows][16].
 template <DType Type>
 void dot_fixed(Isa isa, const std::uint8_t* panel, std::size_t blocks, const FixedBlock* x, std::size_t rows, float* y) {
@@ -130,12 +147,24 @@ inline void multiply_pairs(Isa isa, const RowBlocks& blocks, std::size_t block_b
             weights[i] = panel.type == DType::f32 ? reinterpret_cast<const float*>(panel.data) : to;
             if (panel.type != DType::f32) with_panel_type(panel.type, [&]<DType Type>() { widen_panel<Type>(isa, panel.data, stride / 32, to); });
         }
+        const BlockResult columns = block_result(pairs, pair, epilogue, out, out_width);
         for (std::size_t block = block_begin; block < block_end; ++block) {
             const std::size_t row = block * blocks.height;
+            const float* x = packed + (block - block_begin) * blocks.height * stride;
+            BlockResult to = columns;
+            to.rows = std::min(blocks.height, rows - row);
+            for (float*& at : to.out) at += row * out_width;
+            prefetch_result(to);
+#if defined(__x86_64__)
+            if (isa >= Isa::avx512 && !pairs.gated && epilogue.activation == Activation::none) {
+                multiply_block_into_avx512(x, blocks.height, weights, stride, to);
+                continue;
+            }
+#endif
             alignas(64) float y[2][14 * 16];
-            float* const to[2] = {y[0], y[1]};
-            multiply_block(isa, packed + (block - block_begin) * blocks.height * stride, blocks.height, weights, stride, to);
-            finish_pair(isa, epilogue, pairs, pair, std::min(blocks.height, rows - row), y[0], y[1], out + row * out_width, out_width);
+            float* const sums[2] = {y[0], y[1]};
+            multiply_block(isa, x, blocks.height, weights, stride, sums);
+            finish_pair(isa, epilogue, pairs, pair, to.rows, y[0], y[1], out + row * out_width, out_width);
         }
     }
 }
