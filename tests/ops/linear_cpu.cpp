@@ -185,13 +185,13 @@ TEST_CASE("a block that goes straight into the result has the bits of one that i
                     std::vector<float> expected(14 * stride, 0.25f), found = expected;
                     alignas(64) float y[2][14 * 16];
                     float* const sums[2] = {y[0], y[1]};
-                    detail::multiply_block(Isa::avx512, x.data(), height, panels, k, sums);
-                    detail::finish_rows(Isa::avx512, epilogue, 0, 0, 16, rows, y[0], nullptr, expected.data(), stride);
-                    if (columns > 0) detail::finish_rows(Isa::avx512, epilogue, 16, 0, columns, rows, y[1], nullptr, expected.data(), stride);
                     detail::BlockResult to;
                     to.out[0] = found.data(), to.out[1] = found.data() + 16, to.columns[0] = 16, to.columns[1] = columns;
                     if (epilogue.bias != nullptr) to.bias[0] = bias.data(), to.bias[1] = bias.data() + 16;
                     to.rows = rows, to.stride = stride, to.accumulate = epilogue.accumulate;
+                    detail::multiply_block(Isa::avx512, x.data(), height, panels, k, to, sums);
+                    detail::finish_rows(Isa::avx512, epilogue, 0, 0, 16, rows, y[0], nullptr, expected.data(), stride);
+                    if (columns > 0) detail::finish_rows(Isa::avx512, epilogue, 16, 0, columns, rows, y[1], nullptr, expected.data(), stride);
                     detail::multiply_block_into_avx512(x.data(), height, panels, k, to);
                     INFO("height " << height << " rows " << rows << " columns " << columns << " bits " << bits);
                     REQUIRE(found == expected);

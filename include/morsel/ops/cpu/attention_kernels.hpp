@@ -73,7 +73,8 @@ namespace morsel::detail {
 #if defined(__x86_64__)
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // g++ 12 holds its own _mm512_undefined_ps for uninitialised
+#pragma GCC diagnostic ignored "-Wuninitialized"  // g++ 12 holds its own _mm512_undefined_ps for uninitialised
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 
 // softmax() in two passes over the scores.
@@ -84,21 +85,22 @@ namespace morsel::detail {
         const unsigned to = end >= t + 16 ? 0xffffu : end > t ? (1u << (end - t)) - 1u : 0u;
         return static_cast<__mmask16>(from & to);
     };
-    __m512 most = _mm512_set1_ps(-1e30f);
-    for (std::size_t t = 0; t < padded; t += 16) most = _mm512_mask_max_ps(most, seen(t), most, _mm512_loadu_ps(scores + t));
-    alignas(64) float lane[16];
-    _mm512_store_ps(lane, most);
-    const __m512 factor = _mm512_set1_ps(scale), best = _mm512_set1_ps(*std::max_element(lane, lane + 16) * scale);
-    __m512 sum = _mm512_setzero_ps();
-    for (std::size_t t = 0; t < padded; t += 16) {
-        const __m512 e = _mm512_maskz_mov_ps(seen(t), exponential_avx512(_mm512_fmsub_ps(_mm512_loadu_ps(scores + t), factor, best)));
+    // Vectors [whole, whole_end) are seen to the last key: most of them, and masks would double the work.
+    const std::size_t whole = std::min((begin + 15) / 16 * 16, padded), whole_end = std::max(whole, std::min(end / 16 * 16, padded));
+    __m512 most = _mm512_set1_ps(-1e30f), sum = _mm512_setzero_ps();
+    for (std::size_t t = 0; t < whole; t += 16) most = _mm512_mask_max_ps(most, seen(t), most, _mm512_loadu_ps(scores + t));
+    for (std::size_t t = whole; t < whole_end; t += 16) most = _mm512_max_ps(most, _mm512_loadu_ps(scores + t));
+    for (std::size_t t = whole_end; t < padded; t += 16) most = _mm512_mask_max_ps(most, seen(t), most, _mm512_loadu_ps(scores + t));
+    const __m512 factor = _mm512_set1_ps(scale), best = _mm512_set1_ps(largest_avx512(most) * scale);
+    const auto take = [&](std::size_t t, __mmask16 mask) __attribute__((always_inline, target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"))) {
+        const __m512 e = _mm512_maskz_mov_ps(mask, exponential_avx512(_mm512_fmsub_ps(_mm512_loadu_ps(scores + t), factor, best)));
         _mm512_storeu_ps(scores + t, e);
         sum = _mm512_add_ps(sum, e);
-    }
-    _mm512_store_ps(lane, sum);
-    float total = 0;
-    for (const float x : lane) total += x;
-    return 1.0f / total;
+    };
+    for (std::size_t t = 0; t < whole; t += 16) take(t, seen(t));
+    for (std::size_t t = whole; t < whole_end; t += 16) take(t, 0xffff);
+    for (std::size_t t = whole_end; t < padded; t += 16) take(t, seen(t));
+    return 1.0f / total_avx512(sum);
 }
 
 // Fewer vectors than a group are those of decoding, which reads from memory: fetching ahead is 10 to 15 % faster at 2048 keys.

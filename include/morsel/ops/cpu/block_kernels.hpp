@@ -32,14 +32,6 @@ struct BlockResult {
     bool accumulate = false;                    // added to what is there
 };
 
-// Asks for the cache lines that a block will be written to. Its product takes long enough to hide that they come from memory: 2 to 3 %.
-[[gnu::always_inline]] inline void prefetch_result(const BlockResult& to) {
-    for (std::size_t r = 0; r < to.rows; ++r) {
-        __builtin_prefetch(to.out[0] + r * to.stride, 1);
-        __builtin_prefetch(to.out[1] + r * to.stride, 1);
-    }
-}
-
 // `there` rows of `columns` floats, `stride` apart, to out [columns][height], zeros beyond them; columns is a multiple of 16.
 inline void pack_rows_plain(const float* x, std::size_t there, std::size_t stride, std::size_t columns, std::size_t height, float* out) {
     for (std::size_t k = 0; k < columns; k += 16) {  // a cache line of each row at a time
@@ -119,11 +111,13 @@ template <std::size_t Rows>
     pack_rows_plain(x + k, there, stride, columns - k, height, out + k * height);
 }
 
+// On the way it asks for the cache lines that the block will be written to, which mostly come from memory: 3 to 6 % of a product, and
+// half of that where all are asked for at once.
 template <std::size_t Rows>
 [[gnu::always_inline, gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]] inline void sum_block_avx512(const float* x, const float* const* w, std::size_t k,
-                                                                                                               __m512 (&sum)[Rows][2]) {
-    const float* first = w[0];
-    const float* second = w[1];
+                                                                                                               const BlockResult& to, __m512 (&sum)[Rows][2]) {
+    const float *first = w[0], *second = w[1];
+    const float *first_out = to.out[0], *second_out = to.out[1], *last_out = first_out + (to.rows - 1) * to.stride;
 #pragma GCC unroll 14
     for (std::size_t r = 0; r < Rows; ++r) sum[r][0] = sum[r][1] = _mm512_setzero_ps();
     for (std::size_t i = 0; i < k; ++i, x += Rows, first += 16, second += 16) {
@@ -131,6 +125,10 @@ template <std::size_t Rows>
         prefetch(first);
         prefetch(second);
         prefetch(x);  // 5 % at 3072 columns, where a block outgrows the first-level cache; nothing lost at 384
+        __builtin_prefetch(first_out, 1);
+        __builtin_prefetch(second_out, 1);
+        const std::size_t step = first_out < last_out ? to.stride : 0;
+        first_out += step, second_out += step;
 #pragma GCC unroll 14
         for (std::size_t r = 0; r < Rows; ++r) {
             const __m512 factor = _mm512_set1_ps(x[r]);
@@ -141,9 +139,10 @@ template <std::size_t Rows>
 }
 
 template <std::size_t Rows>
-[[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]] void multiply_block_avx512(const float* x, const float* const* w, std::size_t k, float* const* y) {
+[[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]] void multiply_block_avx512(const float* x, const float* const* w, std::size_t k, const BlockResult& to,
+                                                                                        float* const* y) {
     __m512 sum[Rows][2];
-    sum_block_avx512<Rows>(x, w, k, sum);
+    sum_block_avx512<Rows>(x, w, k, to, sum);
 #pragma GCC unroll 14
     for (std::size_t r = 0; r < Rows; ++r) {
         _mm512_storeu_ps(y[0] + r * 16, sum[r][0]);
@@ -156,7 +155,7 @@ template <std::size_t Rows>
 [[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]] void multiply_block_into_avx512(const float* x, const float* const* w, std::size_t k,
                                                                                              const BlockResult& to) {
     __m512 sum[Rows][2];
-    sum_block_avx512<Rows>(x, w, k, sum);
+    sum_block_avx512<Rows>(x, w, k, to, sum);
     const __mmask16 mask[2] = {static_cast<__mmask16>((1u << to.columns[0]) - 1u), static_cast<__mmask16>((1u << to.columns[1]) - 1u)};
     __m512 bias[2];
     for (std::size_t p = 0; p < 2; ++p) bias[p] = to.bias[p] != nullptr ? _mm512_maskz_loadu_ps(mask[p], to.bias[p]) : _mm512_setzero_ps();
@@ -213,14 +212,14 @@ inline void pack_rows(Isa isa, const float* x, std::size_t there, std::size_t st
 }
 
 template <std::size_t Rows>
-void multiply_rows(Isa isa, const float* x, const float* const* w, std::size_t k, float* const* y) {
+void multiply_rows(Isa isa, const float* x, const float* const* w, std::size_t k, const BlockResult& to, float* const* y) {
 #if defined(__x86_64__)
-    if (isa >= Isa::avx512) return multiply_block_avx512<Rows>(x, w, k, y);
+    if (isa >= Isa::avx512) return multiply_block_avx512<Rows>(x, w, k, to, y);
     if constexpr (Rows <= 6) {
         if (isa == Isa::avx2) return multiply_block_avx2<Rows>(x, w, k, y);
     }
 #endif
-    (void)isa;
+    (void)isa, (void)to;
     if constexpr (Rows <= 6) multiply_block_plain<Rows>(x, w, k, y);
 }
 
@@ -238,9 +237,9 @@ void with_block_height(std::size_t height, F&& f) {
     }
 }
 
-// x [k][height]; weights [k][16] of two panels; y [height][16] of each.
-inline void multiply_block(Isa isa, const float* x, std::size_t height, const float* const* w, std::size_t k, float* const* y) {
-    with_block_height(height, [&]<std::size_t Rows>() { multiply_rows<Rows>(isa, x, w, k, y); });
+// x [k][height]; weights [k][16] of two panels; y [height][16] of each. `to` is where they will go when finished, and is not written.
+inline void multiply_block(Isa isa, const float* x, std::size_t height, const float* const* w, std::size_t k, const BlockResult& to, float* const* y) {
+    with_block_height(height, [&]<std::size_t Rows>() { multiply_rows<Rows>(isa, x, w, k, to, y); });
 }
 
 #if defined(__x86_64__)

@@ -154,7 +154,6 @@ inline void multiply_pairs(Isa isa, const RowBlocks& blocks, std::size_t block_b
             BlockResult to = columns;
             to.rows = std::min(blocks.height, rows - row);
             for (float*& at : to.out) at += row * out_width;
-            prefetch_result(to);
 #if defined(__x86_64__)
             if (isa >= Isa::avx512 && !pairs.gated && epilogue.activation == Activation::none) {
                 multiply_block_into_avx512(x, blocks.height, weights, stride, to);
@@ -163,7 +162,7 @@ inline void multiply_pairs(Isa isa, const RowBlocks& blocks, std::size_t block_b
 #endif
             alignas(64) float y[2][14 * 16];
             float* const sums[2] = {y[0], y[1]};
-            multiply_block(isa, x, blocks.height, weights, stride, sums);
+            multiply_block(isa, x, blocks.height, weights, stride, to, sums);
             finish_pair(isa, epilogue, pairs, pair, to.rows, y[0], y[1], out + row * out_width, out_width);
         }
     }
