@@ -1,12 +1,13 @@
 // Byte-pair encoding of one word, on plain numbers: the same rule as bpe_merge_plain in models/bpe.hpp, the adjacent pair of lowest rank
 // first, of several the leftmost. What its first symbols are is the caller's: bytes (byte_pair_merger.hpp), or characters.
 //   up to 64 symbols   all candidates side by side, the best searched anew after every merge; up to 10, kept together
-//   longer             candidates in a list for each rank, so that every merge costs the same
-//   much longer        in blocks that stay in the cache, joined where it can be proven that nothing merges across
+//   longer             in windows of 64, joined where it can be proven that nothing merges across
+//   where no such place is near a border: candidates in a list for each rank, so that every merge costs the same; where that is
+//   much longer, in blocks that stay in the cache, joined in the same way
 // The proof (as in GitHub's rust-gems `bpe`): tokens t1 … tn are what their text becomes exactly if every two neighbours ti ti+1 are what
 // the two become alone. For if a merge ever crossed a border, the first to do so would see, of these two tokens, what it sees when they
 // are alone, and being the lowest of all it would be the lowest of theirs. So where a block's first token and the one before it stay two
-// when they are merged alone, both sides may be computed alone.
+// when they are merged alone, both sides may be computed alone. And neighbours in what a text became do stay two: nothing reached them.
 #pragma once
 #include <algorithm>
 #include <bit>
@@ -66,6 +67,7 @@ class PairMerger {
             ids.insert(ids.end(), id, id + merge_short(0, count, symbol, first_rank, id));
             return;
         }
+        if (merge_windows(count, symbol, first_rank, ids)) return;
         if (count <= 2 * block_size) {
             merge_long(0, count, symbol, first_rank, space, space.block);
             for (const auto& token : space.block) ids.push_back(token.id);
@@ -101,10 +103,17 @@ class PairMerger {
         return count;
     }
 
-    // Writes the ids of symbols [begin, begin + count), at most 64, to `id` and gives their number. Nothing moves while symbols become fewer: a bit for
-    // each says which are left. (Chinese took half as long again where gaps were closed; of few symbols that is the faster way, by a twentieth.)
+    // Writes the ids of symbols [begin, begin + count), at most 64, to `id` and gives their number.
     template <class Symbol, class FirstRank> std::size_t merge_short(std::size_t begin, std::size_t count, Symbol&& symbol, FirstRank&& first_rank, TokenId* id) const {
         if (count <= most_few) return merge_few(begin, count, symbol, first_rank, id);
+        std::size_t kept = 0;
+        for (std::uint64_t starts = merge_marked(begin, count, symbol, first_rank, id); starts != 0; starts &= starts - 1) id[kept++] = id[std::countr_zero(starts)];
+        return kept;
+    }
+
+    // The tokens of symbols [begin, begin + count), at most 64: a bit for each place that one begins at, and its id at that place. Nothing moves while
+    // symbols become fewer. (Chinese took half as long again where gaps were closed; of few symbols that is the faster way, by a twentieth.)
+    template <class Symbol, class FirstRank> std::uint64_t merge_marked(std::size_t begin, std::size_t count, Symbol&& symbol, FirstRank&& first_rank, TokenId* id) const {
         // Of the pair that begins at place i: rank << 6 | i, so that the least of all is the leftmost of lowest rank. Whole fours.
         std::int32_t pair[most_short];
         const auto entry = [](std::uint32_t rank, std::size_t place) { return static_cast<std::int32_t>(rank << 6 | static_cast<std::uint32_t>(place)); };
@@ -129,10 +138,61 @@ class PairMerger {
             const auto previous = static_cast<std::size_t>(std::bit_width(before)) - 1;
             pair[previous] = entry(merges_.rank(id[previous], id[at]), previous);
         }
-        std::size_t kept = 0;
-        for (; left != 0; left &= left - 1) id[kept++] = id[std::countr_zero(left)];
-        return kept;
+        return left;
     }
+
+    // Tokens of a window, one after another.
+    struct Window {
+        std::size_t size = 0;
+        MergeSpace::Token tokens[2 * most_short];
+    };
+    template <class Symbol, class FirstRank> void merge_window(std::size_t begin, std::size_t count, Symbol&& symbol, FirstRank&& first_rank, Window& window) const {
+        TokenId id[most_short];
+        window.size = 0;
+        for (std::uint64_t starts = merge_marked(begin, count, symbol, first_rank, id); starts != 0;) {
+            const auto at = static_cast<std::size_t>(std::countr_zero(starts));
+            starts &= starts - 1;
+            const std::size_t end = starts != 0 ? static_cast<std::size_t>(std::countr_zero(starts)) : count;
+            window.tokens[window.size++] = {id[at], static_cast<std::uint32_t>(end - at)};
+        }
+    }
+
+    // More than 64 symbols, each window merged alone. Where the tokens on both sides of a border do not stay two, some of each side are merged once more,
+    // together: if the outermost of them come out as they were, their neighbours beyond stand as they are. Gives false, with `ids` as they were, where
+    // they do not, and the word has to be merged in one.
+    template <class Symbol, class FirstRank> bool merge_windows(std::size_t count, Symbol&& symbol, FirstRank&& first_rank, std::vector<TokenId>& ids) const {
+        const std::size_t before = ids.size();
+        Window left, right, middle;
+        merge_window(0, most_short, symbol, first_rank, left);
+        for (std::size_t border = most_short; border < count;) {
+            const std::size_t size = std::min(most_short, count - border);
+            merge_window(border, size, symbol, first_rank, right);
+            std::size_t from_left = 0, from_right = 0;  // tokens that are merged once more
+            bool proven = false;
+            for (std::size_t reach = 1; !proven && reach <= most_short / 2; reach *= reach == 1 ? 16 : 2) {
+                std::size_t before_border = 0, behind = 0;  // symbols
+                for (from_left = 0; before_border < reach && from_left < left.size; ++from_left) before_border += left.tokens[left.size - 1 - from_left].size;
+                for (from_right = 0; behind < reach && from_right < right.size; ++from_right) behind += right.tokens[from_right].size;
+                if (before_border + behind > most_short) break;
+                merge_window(border - before_border, before_border + behind, symbol, first_rank, middle);
+                const auto same = [](const MergeSpace::Token& a, const MergeSpace::Token& b) { return a.id == b.id && a.size == b.size; };
+                // All of `left` is never taken, for it has 64 symbols or more; all of `right` only where the word ends with it.
+                proven = same(middle.tokens[0], left.tokens[left.size - from_left]) &&
+                         (from_right == right.size || same(middle.tokens[middle.size - 1], right.tokens[from_right - 1]));
+            }
+            if (!proven) {
+                ids.resize(before);
+                return false;
+            }
+            for (std::size_t i = 0; i + from_left < left.size; ++i) ids.push_back(left.tokens[i].id);
+            std::copy(right.tokens + from_right, right.tokens + right.size, std::copy(middle.tokens, middle.tokens + middle.size, left.tokens));
+            left.size = middle.size + right.size - from_right;
+            border += size;
+        }
+        for (std::size_t i = 0; i < left.size; ++i) ids.push_back(left.tokens[i].id);
+        return true;
+    }
+
 
     // Symbols [begin, begin + length) → tokens. A candidate is stale where the pair at its position has another rank by now.
     // (A heap by rank and position took 5 times as long.)
