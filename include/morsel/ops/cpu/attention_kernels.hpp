@@ -73,8 +73,7 @@ namespace morsel::detail {
 #if defined(__x86_64__)
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wuninitialized"  // g++ 12 holds its own _mm512_undefined_ps for uninitialised
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // g++ 12 holds its own _mm512_undefined_ps for uninitialised
 #endif
 
 // softmax() in two passes over the scores.
@@ -89,7 +88,7 @@ namespace morsel::detail {
     const std::size_t whole = std::min((begin + 15) / 16 * 16, padded), whole_end = std::max(whole, std::min(end / 16 * 16, padded));
     __m512 most = _mm512_set1_ps(-1e30f), sum = _mm512_setzero_ps();
     for (std::size_t t = 0; t < whole; t += 16) most = _mm512_mask_max_ps(most, seen(t), most, _mm512_loadu_ps(scores + t));
-    for (std::size_t t = whole; t < whole_end; t += 16) most = _mm512_max_ps(most, _mm512_loadu_ps(scores + t));
+    for (std::size_t t = whole; t < whole_end; t += 16) most = _mm512_mask_max_ps(most, 0xffff, most, _mm512_loadu_ps(scores + t));
     for (std::size_t t = whole_end; t < padded; t += 16) most = _mm512_mask_max_ps(most, seen(t), most, _mm512_loadu_ps(scores + t));
     const __m512 factor = _mm512_set1_ps(scale), best = _mm512_set1_ps(largest_avx512(most) * scale);
     const auto take = [&](std::size_t t, __mmask16 mask) __attribute__((always_inline, target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"))) {

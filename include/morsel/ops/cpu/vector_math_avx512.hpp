@@ -30,22 +30,21 @@ inline constexpr float gelu_table[6][16] = {
 
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wuninitialized"  // g++ 12 holds its own _mm512_undefined_ps for uninitialised
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // g++ 12 holds its own _mm512_undefined_ps for uninitialised
 #endif
 
-// The largest of 16 values, and their sum: halves folded over each other.
+// The largest of 16 values, and their sum: halves folded over each other. (Masks that mask nothing: g++ 12 warns of its own intrinsics without.)
 [[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]] inline float largest_avx512(__m512 x) {
-    x = _mm512_max_ps(x, _mm512_shuffle_f32x4(x, x, 0x4e));
-    x = _mm512_max_ps(x, _mm512_shuffle_f32x4(x, x, 0xb1));
-    x = _mm512_max_ps(x, _mm512_permute_ps(x, 0x4e));
-    return _mm512_cvtss_f32(_mm512_max_ps(x, _mm512_permute_ps(x, 0xb1)));
+    x = _mm512_maskz_max_ps(0xffff, x, _mm512_maskz_shuffle_f32x4(0xffff, x, x, 0x4e));
+    x = _mm512_maskz_max_ps(0xffff, x, _mm512_maskz_shuffle_f32x4(0xffff, x, x, 0xb1));
+    x = _mm512_maskz_max_ps(0xffff, x, _mm512_maskz_permute_ps(0xffff, x, 0x4e));
+    return _mm512_cvtss_f32(_mm512_maskz_max_ps(0xffff, x, _mm512_maskz_permute_ps(0xffff, x, 0xb1)));
 }
 [[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]] inline float total_avx512(__m512 x) {
-    x = _mm512_add_ps(x, _mm512_shuffle_f32x4(x, x, 0x4e));
-    x = _mm512_add_ps(x, _mm512_shuffle_f32x4(x, x, 0xb1));
-    x = _mm512_add_ps(x, _mm512_permute_ps(x, 0x4e));
-    return _mm512_cvtss_f32(_mm512_add_ps(x, _mm512_permute_ps(x, 0xb1)));
+    x = _mm512_add_ps(x, _mm512_maskz_shuffle_f32x4(0xffff, x, x, 0x4e));
+    x = _mm512_add_ps(x, _mm512_maskz_shuffle_f32x4(0xffff, x, x, 0xb1));
+    x = _mm512_add_ps(x, _mm512_maskz_permute_ps(0xffff, x, 0x4e));
+    return _mm512_cvtss_f32(_mm512_add_ps(x, _mm512_maskz_permute_ps(0xffff, x, 0xb1)));
 }
 
 // As exponential(float).
