@@ -1,10 +1,8 @@
-// PairMerger's three ways (short words, windows, lists and blocks) against the rule itself, on random vocabularies: of merges that chain into long
+// PairMerger's three ways (short words, windows, lists and blocks) against the rule itself (bpe_merge_plain), on random vocabularies: of merges that chain into long
 // tokens, that overlap themselves, and that share a rank where they become the same token, as SentencePiece's do.
 #include "morsel/tokenizer/fast/pair_merger.hpp"
 
-#include <map>
 #include <random>
-#include <utility>
 #include <vector>
 
 #include "support/catch.hpp"
@@ -14,41 +12,31 @@ using namespace morsel;
 
 namespace {
 
-struct RandomMerges {
-    std::map<std::pair<TokenId, TokenId>, Merge> plain;
+// `first` symbols, and merges of `ranks` ranks, of two pairs each where `shared`.
+FlatMap<Merge> random_merges(std::mt19937& random, TokenId first, unsigned ranks, bool shared) {
     FlatMap<Merge> merges;
-
-    // `first` symbols, and merges of `ranks` ranks, of two pairs each where `shared`.
-    RandomMerges(std::mt19937& random, TokenId first, unsigned ranks, bool shared) {
-        TokenId next = first;
-        for (unsigned rank = 0; rank < ranks; ++rank) {
-            bool any = false;
-            for (int pairs = shared ? 2 : 1; pairs > 0; --pairs) {
-                const TokenId left = random() % next, right = random() % 3 == 0 ? left : random() % next;
-                if (plain.contains({left, right})) continue;
-                plain[{left, right}] = Merge{rank, next};
-                merges.set(std::uint64_t{left} << 32 | right, Merge{rank, next});
-                any = true;
-            }
-            if (any) ++next;
+    TokenId next = first;
+    for (unsigned rank = 0; rank < ranks; ++rank) {
+        bool any = false;
+        for (int pairs = shared ? 2 : 1; pairs > 0; --pairs) {
+            const TokenId left = random() % next, right = random() % 3 == 0 ? left : random() % next;
+            if (merges.find(pack_pair(left, right)) != nullptr) continue;
+            merges.set(pack_pair(left, right), Merge{rank, next});
+            any = true;
         }
+        if (any) ++next;
     }
+    return merges;
+}
 
-    // The adjacent pair of lowest rank first, of several the leftmost.
-    std::vector<TokenId> merged(std::vector<TokenId> word) const {
-        for (;;) {
-            const Merge* best = nullptr;
-            std::size_t at = 0;
-            for (std::size_t i = 0; i + 1 < word.size(); ++i) {
-                const auto found = plain.find({word[i], word[i + 1]});
-                if (found != plain.end() && (best == nullptr || found->second.rank < best->rank)) best = &found->second, at = i;
-            }
-            if (best == nullptr) return word;
-            word[at] = best->id;
-            word.erase(word.begin() + static_cast<std::ptrdiff_t>(at) + 1);
-        }
-    }
-};
+std::vector<TokenId> merged_plainly(const FlatMap<Merge>& merges, const std::vector<TokenId>& word) {
+    ModelTokens symbols;
+    for (std::size_t i = 0; i < word.size(); ++i) symbols.push_back({word[i], i, i + 1});
+    detail::bpe_merge_plain(merges, symbols, 0);
+    std::vector<TokenId> ids;
+    for (const ModelToken& token : symbols) ids.push_back(token.id);
+    return ids;
+}
 
 }  // namespace
 
@@ -57,8 +45,8 @@ TEST_CASE("words of every length become what the rule of byte-pair encoding make
     for (int round = 0; round < morsel_test::rounds(60); ++round) {
         const bool shared = round % 3 == 2;
         const TokenId first = 2 + random() % 8;
-        const RandomMerges of(random, first, 4 + random() % 60, shared);
-        const auto merger = fast::PairMerger::create(of.merges, 200, shared);
+        const FlatMap<Merge> merges = random_merges(random, first, 4 + random() % 60, shared);
+        const auto merger = fast::PairMerger::create(merges, 200, shared);
         REQUIRE(merger.has_value());
         fast::MergeSpace space;
         for (std::size_t size = 1; size <= 300; size += size < 140 ? 1 : 7)
@@ -66,7 +54,7 @@ TEST_CASE("words of every length become what the rule of byte-pair encoding make
                 std::vector<TokenId> word(size), found = {7};  // what is there stays
                 for (TokenId& symbol : word) symbol = random() % alphabet;
                 merger->merge(size, [&](std::size_t i) { return word[i]; }, [&](std::size_t i) { return merger->rank(word[i], word[i + 1]); }, space, found);
-                std::vector<TokenId> expected = of.merged(word);
+                std::vector<TokenId> expected = merged_plainly(merges, word);
                 expected.insert(expected.begin(), 7);
                 INFO("round " << round << " size " << size << " alphabet " << alphabet);
                 REQUIRE(found == expected);
@@ -76,24 +64,20 @@ TEST_CASE("words of every length become what the rule of byte-pair encoding make
 
 TEST_CASE("a long word whose tokens settle only at its end is merged all the same") {
     // Tokens of up to 4096 equal symbols, begun anew behind the one other symbol: none of a window stays as it is.
-    RandomMerges of = [] {
-        std::mt19937 random(1);
-        return RandomMerges(random, 2, 0, false);
-    }();
+    FlatMap<Merge> merges;
     TokenId token = 0;
     for (std::uint32_t rank = 0; rank < 12; ++rank) {  // 0 0 → 2, 2 2 → 3 … of 4096 symbols
         const TokenId next = rank + 2;
-        of.plain[{token, token}] = Merge{rank, next};
-        of.merges.set(std::uint64_t{token} << 32 | token, Merge{rank, next});
+        merges.set(pack_pair(token, token), Merge{rank, next});
         token = next;
     }
-    const auto merger = fast::PairMerger::create(of.merges, 20);
+    const auto merger = fast::PairMerger::create(merges, 20);
     fast::MergeSpace space;
     for (const std::size_t size : {65u, 127u, 128u, 129u, 200u, 1000u, 4095u, 4096u, 5000u}) {
         std::vector<TokenId> word(size, 0), found;
         word[size / 3] = 1;
         merger->merge(size, [&](std::size_t i) { return word[i]; }, [&](std::size_t i) { return merger->rank(word[i], word[i + 1]); }, space, found);
         INFO(size);
-        REQUIRE(found == of.merged(word));
+        REQUIRE(found == merged_plainly(merges, word));
     }
 }

@@ -84,21 +84,21 @@ namespace morsel::detail {
         const unsigned to = end >= t + 16 ? 0xffffu : end > t ? (1u << (end - t)) - 1u : 0u;
         return static_cast<__mmask16>(from & to);
     };
-    // Vectors [whole, whole_end) are seen to the last key: most of them, and masks would double the work.
+    // f(t, mask) for every vector; [whole, whole_end) are seen to the last key: most of them, whose masks need no working out.
     const std::size_t whole = std::min((begin + 15) / 16 * 16, padded), whole_end = std::max(whole, std::min(end / 16 * 16, padded));
+    const auto each = [&](auto&& f) __attribute__((always_inline, target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"))) {
+        for (std::size_t t = 0; t < whole; t += 16) f(t, seen(t));
+        for (std::size_t t = whole; t < whole_end; t += 16) f(t, __mmask16{0xffff});
+        for (std::size_t t = whole_end; t < padded; t += 16) f(t, seen(t));
+    };
     __m512 most = _mm512_set1_ps(-1e30f), sum = _mm512_setzero_ps();
-    for (std::size_t t = 0; t < whole; t += 16) most = _mm512_mask_max_ps(most, seen(t), most, _mm512_loadu_ps(scores + t));
-    for (std::size_t t = whole; t < whole_end; t += 16) most = _mm512_mask_max_ps(most, 0xffff, most, _mm512_loadu_ps(scores + t));
-    for (std::size_t t = whole_end; t < padded; t += 16) most = _mm512_mask_max_ps(most, seen(t), most, _mm512_loadu_ps(scores + t));
+    each([&](std::size_t t, __mmask16 mask) __attribute__((always_inline, target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"))) { most = _mm512_mask_max_ps(most, mask, most, _mm512_loadu_ps(scores + t)); });
     const __m512 factor = _mm512_set1_ps(scale), best = _mm512_set1_ps(largest_avx512(most) * scale);
-    const auto take = [&](std::size_t t, __mmask16 mask) __attribute__((always_inline, target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"))) {
+    each([&](std::size_t t, __mmask16 mask) __attribute__((always_inline, target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"))) {
         const __m512 e = _mm512_maskz_mov_ps(mask, exponential_avx512(_mm512_fmsub_ps(_mm512_loadu_ps(scores + t), factor, best)));
         _mm512_storeu_ps(scores + t, e);
         sum = _mm512_add_ps(sum, e);
-    };
-    for (std::size_t t = 0; t < whole; t += 16) take(t, seen(t));
-    for (std::size_t t = whole; t < whole_end; t += 16) take(t, 0xffff);
-    for (std::size_t t = whole_end; t < padded; t += 16) take(t, seen(t));
+    });
     return 1.0f / total_avx512(sum);
 }
 

@@ -23,7 +23,7 @@ struct RowBlocks {
     }
 };
 
-// Where the sums of a block go that only a bias is added to: of the panels' 16 columns the first `columns`, of the block's rows the first `rows`.
+// Where a block of the result is: of the panels' 16 columns the first `columns`, of the block's rows the first `rows`.
 struct BlockResult {
     float* out[2] = {nullptr, nullptr};         // of each panel, at its first column
     const float* bias[2] = {nullptr, nullptr};  // likewise, or null
@@ -150,7 +150,7 @@ template <std::size_t Rows>
     }
 }
 
-// The same, from registers into the result: 3 to 5 % of a product with 384 columns.
+// The same where at most a bias is added, from registers into the result: 3 to 5 % of a product with 384 columns.
 template <std::size_t Rows>
 [[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]] void multiply_block_into_avx512(const float* x, const float* const* w, std::size_t k,
                                                                                              const BlockResult& to) {

@@ -34,6 +34,7 @@ struct MergeSpace {
     struct Token {
         TokenId id;
         std::uint32_t size;  // symbols
+        bool operator==(const Token&) const = default;
     };
     std::vector<Symbol> symbols = {};
     std::vector<Candidate> candidates = {};
@@ -169,16 +170,16 @@ class PairMerger {
             merge_window(border, size, symbol, first_rank, right);
             std::size_t from_left = 0, from_right = 0;  // tokens that are merged once more
             bool proven = false;
-            for (std::size_t reach = 1; !proven && reach <= most_short / 2; reach *= reach == 1 ? 16 : 2) {
+            for (const std::size_t reach : {std::size_t{1}, most_short / 4, most_short / 2}) {
                 std::size_t before_border = 0, behind = 0;  // symbols
                 for (from_left = 0; before_border < reach && from_left < left.size; ++from_left) before_border += left.tokens[left.size - 1 - from_left].size;
                 for (from_right = 0; behind < reach && from_right < right.size; ++from_right) behind += right.tokens[from_right].size;
                 if (before_border + behind > most_short) break;
                 merge_window(border - before_border, before_border + behind, symbol, first_rank, middle);
-                const auto same = [](const MergeSpace::Token& a, const MergeSpace::Token& b) { return a.id == b.id && a.size == b.size; };
                 // All of `left` is never taken, for it has 64 symbols or more; all of `right` only where the word ends with it.
-                proven = same(middle.tokens[0], left.tokens[left.size - from_left]) &&
-                         (from_right == right.size || same(middle.tokens[middle.size - 1], right.tokens[from_right - 1]));
+                proven = middle.tokens[0] == left.tokens[left.size - from_left] &&
+                         (from_right == right.size || middle.tokens[middle.size - 1] == right.tokens[from_right - 1]);
+                if (proven) break;
             }
             if (!proven) {
                 ids.resize(before);
@@ -192,7 +193,6 @@ class PairMerger {
         for (std::size_t i = 0; i < left.size; ++i) ids.push_back(left.tokens[i].id);
         return true;
     }
-
 
     // Symbols [begin, begin + length) → tokens. A candidate is stale where the pair at its position has another rank by now.
     // (A heap by rank and position took 5 times as long.)
@@ -264,7 +264,7 @@ class PairMerger {
                 merge_long(border, std::min(block_size, count - border), symbol, first_rank, space, next);
                 const MergeSpace::Token left = block[kept - 1], right = next.front();
                 merge_long(border - left.size, left.size + right.size, symbol, first_rank, space, both);
-                proven = both.size() == 2 && both[0].id == left.id && both[1].id == right.id;
+                proven = both.size() == 2 && both[0] == left && both[1] == right;
             }
             if (!proven) {  // not seen yet; the rest in one piece is right in any case
                 merge_long(begin, count - begin, symbol, first_rank, space, block);
