@@ -114,6 +114,7 @@ class WordCache {
             for (const Slot& slot : lines_[(home / sizeof(Line) + i) & line_mask_].slots) {
                 if (slot.key == key) return {slot.ids, slot.count};
                 if (slot.key == many) return {arena_.data() + slot.ids[0], slot.count};
+                if (slot.key == WordKey{}) return {};  // it would have been placed here
             }
         return {};
     }
