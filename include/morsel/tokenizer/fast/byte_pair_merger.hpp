@@ -40,12 +40,21 @@ class BytePairMerger {
 
     // Appends the ids of one piece, not empty.
     void encode(std::string_view piece, MergeSpace& space, std::vector<TokenId>& ids) const {
-        const auto byte = [&](std::size_t i) { return std::size_t{static_cast<unsigned char>(piece[i])}; };
-        pairs_.merge(
-            piece.size(), [&](std::size_t i) { return byte_ids_[byte(i)]; }, [&](std::size_t i) { return byte_pairs_[256 * byte(i) + byte(i + 1)]; }, space, ids);
+        with_bytes(piece, [&](auto&& symbol, auto&& first_rank) { pairs_.merge(piece.size(), symbol, first_rank, space, ids); });
     }
+    // The same for many short pieces: adds one, and merges those that were added.
+    template <std::size_t Symbols> void add(std::string_view piece, MergeLanes<Symbols>& lanes) const noexcept {
+        with_bytes(piece, [&](auto&& symbol, auto&& first_rank) { lanes.add(piece.size(), symbol, first_rank); });
+    }
+    template <std::size_t Symbols> void merge(MergeLanes<Symbols>& lanes) const noexcept { pairs_.merge(lanes); }
 
   private:
+    // Calls f(symbol, first_rank) for the bytes of a piece.
+    template <class F> [[gnu::always_inline]] void with_bytes(std::string_view piece, F&& f) const {
+        const auto byte = [&](std::size_t i) { return std::size_t{static_cast<unsigned char>(piece[i])}; };
+        f([&](std::size_t i) { return byte_ids_[byte(i)]; }, [&](std::size_t i) { return byte_pairs_[256 * byte(i) + byte(i + 1)]; });
+    }
+
     std::array<TokenId, 256> byte_ids_ = {};
     std::vector<std::uint32_t> byte_pairs_;  // [256 × 256] rank of the merge of two bytes
     PairMerger pairs_;

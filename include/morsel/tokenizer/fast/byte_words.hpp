@@ -50,6 +50,13 @@ class ByteWords {
             if (const auto id = whole_word(model, word)) return ids.push_back(*id);
         merger_.encode(word, space, ids);
     }
+    // The same for many short words: adds one, unless it is a token that no merges make; and merges those that were added.
+    template <std::size_t Symbols> bool add(const Bpe& model, std::string_view word, MergeLanes<Symbols>& lanes) const {
+        if (model.ignore_merges && whole_word(model, word)) return false;
+        merger_.add(word, lanes);
+        return true;
+    }
+    template <std::size_t Symbols> void merge(MergeLanes<Symbols>& lanes) const noexcept { merger_.merge(lanes); }
     // The same with the bytes that each stands for: every character of a token is one of them, and a token that has but part of a character
     // stands for all of it. `ids` is scratch.
     void place(const Bpe& model, std::string_view word, MergeSpace& space, std::vector<TokenId>& ids, std::vector<PlacedToken>& tokens) const {

@@ -74,8 +74,7 @@ class FastEncoder {
             workspace.text.assign(1, ' ').append(section);
             section = workspace.text;
         }
-        if (const auto* bytes = std::get_if<ByteWords>(&words_))
-            return encode_by(section, workspace, [&](std::string_view word, std::vector<TokenId>& ids) { bytes->encode(std::get<Bpe>(parts.model), word, workspace.merge, ids); });
+        if (const auto* bytes = std::get_if<ByteWords>(&words_)) return encode_by(section, workspace, NewByteWords{*bytes, std::get<Bpe>(parts.model), workspace.merge});
         if (const auto* spaced = std::get_if<SpacedWords>(&words_))
             return encode_by(section, workspace, [&](std::string_view unit, std::vector<TokenId>& ids) { spaced->encode(parts, unit, workspace.merge, ids); });
         const auto& units = std::get<PlainUnits>(words_);
@@ -143,6 +142,17 @@ class FastEncoder {
         }
         return false;
     }
+
+    // Ids of new words: of one, or of many short ones together (word_encoder.hpp).
+    struct NewByteWords {
+        const ByteWords& words;
+        const Bpe& model;
+        MergeSpace& space;
+        void operator()(std::string_view word, std::vector<TokenId>& ids) const { words.encode(model, word, space, ids); }
+        MergeLanes<15>& lanes() const noexcept { return space.lanes; }
+        bool add(std::string_view word) const { return words.add(model, word, space.lanes); }
+        void merge() const noexcept { words.merge(space.lanes); }
+    };
 
     template <class Miss> bool encode_by(std::string_view section, Workspace& workspace, Miss&& miss) const {
         for (std::size_t at = 0; at < section.size();) {

@@ -1,13 +1,10 @@
 // Byte-pair encoding of one word, on plain numbers: the same rule as bpe_merge_plain in models/bpe.hpp, the adjacent pair of lowest rank
 // first, of several the leftmost. What its first symbols are is the caller's: bytes (byte_pair_merger.hpp), or characters.
 //   up to 64 symbols   all candidates side by side, the best searched anew after every merge; up to 10, kept together
-//   longer             in windows of 64, joined where it can be proven that nothing merges across
-//   where no such place is near a border: candidates in a list for each rank, so that every merge costs the same; where that is
-//   much longer, in blocks that stay in the cache, joined in the same way
-// The proof (as in GitHub's rust-gems `bpe`): tokens t1 … tn are what their text becomes exactly if every two neighbours ti ti+1 are what
-// the two become alone. For if a merge ever crossed a border, the first to do so would see, of these two tokens, what it sees when they
-// are alone, and being the lowest of all it would be the lowest of theirs. So where a block's first token and the one before it stay two
-// when they are merged alone, both sides may be computed alone. And neighbours in what a text became do stay two: nothing reached them.
+//   longer             in windows that are joined (merge_windows.hpp)
+//   where they cannot be joined: candidates in a list for each rank, so that every merge costs the same; where that is much longer, in
+//   blocks that stay in the cache, joined where the tokens on both sides of a border stay two when they are merged alone
+// Many short words at once: merge_lanes.hpp.
 #pragma once
 #include <algorithm>
 #include <bit>
@@ -17,11 +14,13 @@
 #include <utility>
 #include <vector>
 
+#include "morsel/tokenizer/fast/merge_lanes.hpp"
 #include "morsel/tokenizer/fast/merge_table.hpp"
+#include "morsel/tokenizer/fast/merge_windows.hpp"
 
 namespace morsel::fast {
 
-// What merging a long word needs; lent by the caller so that its memory is reused.
+// What merging needs; lent by the caller so that its memory is reused.
 struct MergeSpace {
     struct Symbol {
         TokenId id;
@@ -31,18 +30,15 @@ struct MergeSpace {
     struct Candidate {
         std::uint32_t position, next;  // next: of the same rank, index in candidates
     };
-    struct Token {
-        TokenId id;
-        std::uint32_t size;  // symbols
-        bool operator==(const Token&) const = default;
-    };
     std::vector<Symbol> symbols = {};
     std::vector<Candidate> candidates = {};
     std::vector<std::uint32_t> lists = {};      // [ranks] first candidate of each
     std::vector<std::uint64_t> filled = {}, unsorted = {};  // a bit for each list
     std::vector<std::uint32_t> positions = {};  // of a list that is sorted
-    std::vector<Token> block = {}, next_block = {};
+    std::vector<MergedToken> block = {}, next_block = {};
     std::vector<TokenId> characters = {};       // first symbols, where the caller has no other place for them
+    MergeLanes<15> lanes;                       // short words that are merged together
+    MergeWindows windows;
 };
 
 class PairMerger {
@@ -68,7 +64,7 @@ class PairMerger {
             ids.insert(ids.end(), id, id + merge_short(0, count, symbol, first_rank, id));
             return;
         }
-        if (merge_windows(count, symbol, first_rank, ids)) return;
+        if (space.windows.merge(merges_, count, symbol, first_rank, ids)) return;
         if (count <= 2 * block_size) {
             merge_long(0, count, symbol, first_rank, space, space.block);
             for (const auto& token : space.block) ids.push_back(token.id);
@@ -76,6 +72,9 @@ class PairMerger {
         }
         merge_blocks(count, symbol, first_rank, space, ids);
     }
+
+    // Merges all of these words, whose first ranks are of this merger.
+    template <std::size_t Symbols> void merge(MergeLanes<Symbols>& lanes) const noexcept { lanes.merge(merges_); }
 
   private:
     static constexpr std::size_t most_few = 10, most_short = 64, block_size = 2048;  // symbols
@@ -142,62 +141,10 @@ class PairMerger {
         return left;
     }
 
-    // Tokens of a window, one after another.
-    struct Window {
-        std::size_t size = 0;
-        MergeSpace::Token tokens[2 * most_short];
-    };
-    template <class Symbol, class FirstRank> void merge_window(std::size_t begin, std::size_t count, Symbol&& symbol, FirstRank&& first_rank, Window& window) const {
-        TokenId id[most_short];
-        window.size = 0;
-        for (std::uint64_t starts = merge_marked(begin, count, symbol, first_rank, id); starts != 0;) {
-            const auto at = static_cast<std::size_t>(std::countr_zero(starts));
-            starts &= starts - 1;
-            const std::size_t end = starts != 0 ? static_cast<std::size_t>(std::countr_zero(starts)) : count;
-            window.tokens[window.size++] = {id[at], static_cast<std::uint32_t>(end - at)};
-        }
-    }
-
-    // More than 64 symbols, each window merged alone. Where the tokens on both sides of a border do not stay two, some of each side are merged once more,
-    // together: if the outermost of them come out as they were, their neighbours beyond stand as they are. Gives false, with `ids` as they were, where
-    // they do not, and the word has to be merged in one.
-    template <class Symbol, class FirstRank> bool merge_windows(std::size_t count, Symbol&& symbol, FirstRank&& first_rank, std::vector<TokenId>& ids) const {
-        const std::size_t before = ids.size();
-        Window left, right, middle;
-        merge_window(0, most_short, symbol, first_rank, left);
-        for (std::size_t border = most_short; border < count;) {
-            const std::size_t size = std::min(most_short, count - border);
-            merge_window(border, size, symbol, first_rank, right);
-            std::size_t from_left = 0, from_right = 0;  // tokens that are merged once more
-            bool proven = false;
-            for (const std::size_t reach : {std::size_t{1}, most_short / 4, most_short / 2}) {
-                std::size_t before_border = 0, behind = 0;  // symbols
-                for (from_left = 0; before_border < reach && from_left < left.size; ++from_left) before_border += left.tokens[left.size - 1 - from_left].size;
-                for (from_right = 0; behind < reach && from_right < right.size; ++from_right) behind += right.tokens[from_right].size;
-                if (before_border + behind > most_short) break;
-                merge_window(border - before_border, before_border + behind, symbol, first_rank, middle);
-                // All of `left` is never taken, for it has 64 symbols or more; all of `right` only where the word ends with it.
-                proven = middle.tokens[0] == left.tokens[left.size - from_left] &&
-                         (from_right == right.size || middle.tokens[middle.size - 1] == right.tokens[from_right - 1]);
-                if (proven) break;
-            }
-            if (!proven) {
-                ids.resize(before);
-                return false;
-            }
-            for (std::size_t i = 0; i + from_left < left.size; ++i) ids.push_back(left.tokens[i].id);
-            std::copy(right.tokens + from_right, right.tokens + right.size, std::copy(middle.tokens, middle.tokens + middle.size, left.tokens));
-            left.size = middle.size + right.size - from_right;
-            border += size;
-        }
-        for (std::size_t i = 0; i < left.size; ++i) ids.push_back(left.tokens[i].id);
-        return true;
-    }
-
     // Symbols [begin, begin + length) → tokens. A candidate is stale where the pair at its position has another rank by now.
     // (A heap by rank and position took 5 times as long.)
     template <class FirstSymbol, class FirstRank>
-    void merge_long(std::size_t begin, std::size_t length, FirstSymbol&& symbol, FirstRank&& first_rank, MergeSpace& space, std::vector<MergeSpace::Token>& tokens) const {
+    void merge_long(std::size_t begin, std::size_t length, FirstSymbol&& symbol, FirstRank&& first_rank, MergeSpace& space, std::vector<MergedToken>& tokens) const {
         constexpr std::uint32_t none = 0xffffffffu;
         const auto count = static_cast<std::uint32_t>(length);
         space.symbols.resize(count);
@@ -249,8 +196,8 @@ class PairMerger {
     }
 
     template <class Symbol, class FirstRank> void merge_blocks(std::size_t count, Symbol&& symbol, FirstRank&& first_rank, MergeSpace& space, std::vector<TokenId>& ids) const {
-        std::vector<MergeSpace::Token>&block = space.block, &next = space.next_block;
-        std::vector<MergeSpace::Token> both;
+        std::vector<MergedToken>&block = space.block, &next = space.next_block;
+        std::vector<MergedToken> both;
         merge_long(0, block_size, symbol, first_rank, space, block);
         for (std::size_t begin = 0, end = block_size; end < count;) {  // the block is symbols [begin, end)
             // Some way before the block's end, where what follows has no say any more.
@@ -262,7 +209,7 @@ class PairMerger {
                 if (end - border < overlap) continue;
                 ++tries;
                 merge_long(border, std::min(block_size, count - border), symbol, first_rank, space, next);
-                const MergeSpace::Token left = block[kept - 1], right = next.front();
+                const MergedToken left = block[kept - 1], right = next.front();
                 merge_long(border - left.size, left.size + right.size, symbol, first_rank, space, both);
                 proven = both.size() == 2 && both[0] == left && both[1] == right;
             }

@@ -213,8 +213,10 @@ class WordCache {
     std::size_t place(const Slot& slot) noexcept {
         const std::size_t home_line = home(unmarked(slot.key)) / sizeof(Line);
         for (std::size_t i = 0; i < probes; ++i)
-            for (Slot& candidate : lines_[(home_line + i) & line_mask_].slots)
+            for (Slot& candidate : lines_[(home_line + i) & line_mask_].slots) {
                 if (candidate.key == WordKey{}) return candidate = slot, 1;
+                if (candidate.key == slot.key) return 0;
+            }
         lines_[home_line].slots[slot.key.low & 1] = slot;
         return 0;
     }

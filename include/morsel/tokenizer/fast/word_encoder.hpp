@@ -32,6 +32,37 @@ template <class Miss>
     else cache.insert_long(word, hash, scratch);
 }
 
+// Remembers words [begin, end) of a batch that are new and short, all that `miss` can take into its lanes: merged together each costs half of what it does
+// alone. Word i is bytes starts[i] … starts[i + 1] of text.
+template <class Miss>
+[[gnu::noinline]] void learn_words(WordBatch& batch, const char* text, const std::uint32_t* starts, std::size_t begin, std::size_t end, WordCache& cache, std::vector<TokenId>& scratch,
+                                   Miss& miss) {
+    auto& lanes = miss.lanes();
+    std::uint8_t words[std::decay_t<decltype(lanes)>::most];
+    const auto learn = [&] {
+        miss.merge();
+        for (std::size_t lane = 0; lane < lanes.size(); ++lane) {
+            scratch.clear();
+            lanes.for_each_token(lane, [&](TokenId id, std::size_t, std::size_t) { scratch.push_back(id); });
+            cache.insert(batch.keys[words[lane]], scratch);
+        }
+        lanes.clear();
+    };
+    lanes.clear();
+    const unsigned version = cache.version();
+    for (std::size_t i = begin; i < end; ++i) {
+        const std::size_t size = starts[i + 1] - starts[i];
+        if (batch.find(i, cache).second || size > short_word || cache.find(batch.keys[i], batch.homes[i]).data() != nullptr) continue;
+        words[lanes.size()] = static_cast<std::uint8_t>(i);
+        if (miss.add({text + starts[i], size}) && lanes.full()) {
+            learn();
+            if (cache.version() != version) batch.move_homes(begin, end, cache);
+        }
+    }
+    learn();
+    if (cache.version() != version) batch.move_homes(begin, end, cache);
+}
+
 }  // namespace detail
 
 // Appends the ids of these words: word i is bytes starts[i] … starts[i + 1] of text, of which 16 from starts[i] on are readable.
@@ -43,12 +74,20 @@ void encode_words(const char* text, const std::uint32_t* starts, std::size_t cou
         const std::size_t n = std::min(batch.most, count - first);
         batch.ask_for(text, starts + first, n, cache);
         TokenId* at = out.reserve(batch.most * WordCache::inline_ids + 4);
+        bool learnt = false;
         for (std::size_t i = 0; i < n; ++i) {
             const auto [slot, known] = batch.find(i, cache);
             std::memcpy(at, slot.ids, 16);
             if (known) [[likely]] {
                 at += slot.count;
                 continue;
+            }
+            if constexpr (requires { miss.lanes(); }) {
+                if (!learnt) {
+                    detail::learn_words(batch, text, starts + first, i--, n, cache, scratch, miss);
+                    learnt = true;
+                    continue;
+                }
             }
             out.finish(at);
             const std::uint32_t begin = starts[first + i];
