@@ -149,9 +149,10 @@ class FastEncoder {
         const Bpe& model;
         MergeSpace& space;
         void operator()(std::string_view word, std::vector<TokenId>& ids) const { words.encode(model, word, space, ids); }
-        MergeLanes<15>& lanes() const noexcept { return space.lanes; }
-        bool add(std::string_view word) const { return words.add(model, word, space.lanes); }
-        void merge() const noexcept { words.merge(space.lanes); }
+        MergeLanes<16>& lanes() const noexcept { return space.lanes; }
+        MergeLanes<64>& wide_lanes() const noexcept { return space.wide_lanes; }
+        template <std::size_t Symbols> bool add(std::string_view word, MergeLanes<Symbols>& lanes) const { return words.add(model, word, lanes); }
+        template <std::size_t Symbols> void merge(MergeLanes<Symbols>& lanes) const noexcept { words.merge(lanes); }
     };
 
     template <class Miss> bool encode_by(std::string_view section, Workspace& workspace, Miss&& miss) const {

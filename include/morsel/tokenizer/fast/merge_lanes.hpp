@@ -12,12 +12,13 @@
 
 namespace morsel::fast {
 
-// Up to `most` words of at most `Symbols` symbols, which are places 1, 2 … of a lane; before them and behind stands a token that merges with nothing.
+// Up to `most` words of at most `Symbols` symbols, one a lane. Places 0, 1 … are its symbols; before them and behind stands a token that merges with nothing.
 template <std::size_t Symbols>
 class MergeLanes {
   public:
-    static_assert(Symbols <= 62, "places are told by the bits of one number");
-    static constexpr std::size_t most = Symbols < 16 ? 32 : 16;  // what stays in the first-level cache
+    static_assert(Symbols <= 64 && Symbols % 8 == 0, "places are told by the bits of one number, and searched eight at a time");
+    static constexpr std::size_t most_symbols = Symbols;
+    static constexpr std::size_t most = Symbols <= 16 ? 32 : 16;  // what stays in the first-level cache
 
     std::size_t size() const noexcept { return size_; }
     bool full() const noexcept { return size_ == most; }
@@ -28,12 +29,12 @@ class MergeLanes {
     void add(std::size_t count, Symbol&& symbol, FirstRank&& first_rank) noexcept {
         std::int32_t* const pair = pair_[size_];
         TokenId* const id = id_[size_];
-        id[0] = id[count + 1] = MergeTable::no_id;
+        id[0] = id[Symbols + 1] = MergeTable::no_id;
         for (std::size_t i = 0; i < count; ++i) id[i + 1] = symbol(i);
-        pair[0] = entry(MergeTable::no_rank, 0);
-        for (std::size_t i = 1; i < count; ++i) pair[i] = entry(first_rank(i - 1), i);
-        for (std::size_t i = count; i < row; ++i) pair[i] = entry(MergeTable::no_rank, i);
-        left_[size_++] = ~std::uint64_t{0} >> (62 - count);
+        for (std::size_t i = 0; i + 1 < count; ++i) pair[i] = entry(first_rank(i), i);
+        for (std::size_t i = count - 1; i < Symbols; ++i) pair[i] = entry(MergeTable::no_rank, i);
+        count_[size_] = static_cast<std::uint8_t>(count);
+        left_[size_++] = ~std::uint64_t{0} >> (64 - count);
     }
 
     // Merges them all by `merges`, which the ranks came from.
@@ -56,15 +57,14 @@ class MergeLanes {
     // Calls f(id, begin, end) for each token of a merged word: it is symbols [begin, end).
     template <class F>
     void for_each_token(std::size_t lane, F&& f) const {
-        for (std::uint64_t starts = left_[lane] >> 1; (starts & (starts - 1)) != 0;) {
+        for (std::uint64_t starts = left_[lane]; starts != 0;) {
             const auto begin = static_cast<std::size_t>(std::countr_zero(starts));
             starts &= starts - 1;
-            f(id_[lane][begin + 1], begin, static_cast<std::size_t>(std::countr_zero(starts)));
+            f(id_[lane][begin + 1], begin, starts != 0 ? static_cast<std::size_t>(std::countr_zero(starts)) : count_[lane]);
         }
     }
 
   private:
-    static constexpr std::size_t row = (Symbols + 8) / 8 * 8;  // places, but for the one behind all, in whole vectors
     // A merge of the tokens at `at` and `gone`; the one before them begins at `before`.
     struct Step {
         TokenId id;
@@ -82,14 +82,14 @@ class MergeLanes {
         least_plain(steps, count, best);
     }
     void least_plain(const Step* steps, std::size_t count, std::uint32_t* best) const noexcept {
-        for (std::size_t i = 0; i < count; ++i) best[i] = static_cast<std::uint32_t>(*std::min_element(pair_[steps[i].lane], pair_[steps[i].lane] + row));
+        for (std::size_t i = 0; i < count; ++i) best[i] = static_cast<std::uint32_t>(*std::min_element(pair_[steps[i].lane], pair_[steps[i].lane] + Symbols));
     }
 #if defined(__x86_64__)
     [[gnu::target("avx2"), gnu::noinline]] void least_avx2(const Step* steps, std::size_t count, std::uint32_t* best) const noexcept {
         for (std::size_t i = 0; i < count; ++i) {
             const auto* pair = reinterpret_cast<const __m256i*>(pair_[steps[i].lane]);
             __m256i eight = _mm256_load_si256(pair);
-            for (std::size_t j = 1; j < row / 8; ++j) eight = _mm256_min_epi32(eight, _mm256_load_si256(pair + j));
+            for (std::size_t j = 1; j < Symbols / 8; ++j) eight = _mm256_min_epi32(eight, _mm256_load_si256(pair + j));
             __m128i four = _mm_min_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
             four = _mm_min_epi32(four, _mm_shuffle_epi32(four, 0x4e));
             best[i] = static_cast<std::uint32_t>(_mm_cvtsi128_si32(_mm_min_epi32(four, _mm_shuffle_epi32(four, 0xb1))));
@@ -99,29 +99,34 @@ class MergeLanes {
 
     // What merging by this least entry does to a lane; or, where it is no merge, anything.
     [[gnu::always_inline]] void plan(const MergeTable& merges, std::size_t lane, std::uint32_t best, Step& step, MergeTable::Lookup* pairs) const noexcept {
-        constexpr std::uint64_t last = std::uint64_t{1} << 63;
         const std::size_t rank = best >> 6, at = best & 63;
-        const std::uint64_t upto = ~std::uint64_t{0} >> (63 - at), behind = left_[lane] & ~upto, next = (behind & (behind - 1)) | last;
-        const auto before = static_cast<std::size_t>(63 - __builtin_clzll((left_[lane] & (upto >> 1)) | 1));
+        const std::uint64_t upto = ~std::uint64_t{0} >> (63 - at), before = left_[lane] & (upto >> 1), behind = left_[lane] & ~upto, next = behind & (behind - 1);
+        const int gone = place_of(behind), last_before = std::bit_width(before);  // the place and one
         step.id = merges.id(std::min(rank, merges.ranks()));
-        step.lane = static_cast<std::uint8_t>(lane), step.at = static_cast<std::uint8_t>(at), step.before = static_cast<std::uint8_t>(before);
-        step.gone = static_cast<std::uint8_t>(__builtin_ctzll(behind | last));
-        pairs[0] = merges.ask_for(id_[lane][before], step.id);
-        pairs[1] = merges.ask_for(step.id, id_[lane][__builtin_ctzll(next) % places]);
+        step.lane = static_cast<std::uint8_t>(lane), step.at = static_cast<std::uint8_t>(at), step.gone = static_cast<std::uint8_t>(gone);
+        step.before = static_cast<std::uint8_t>(last_before != 0 ? last_before - 1 : gone);  // where there is none, the entry of the one that is gone is written twice
+        pairs[0] = merges.ask_for(id_[lane][last_before], step.id);
+        pairs[1] = merges.ask_for(step.id, id_[lane][place_of(next) + 1]);
     }
     void take(const Step& step, std::uint32_t rank_before, std::uint32_t rank_behind) noexcept {
         std::int32_t* const pair = pair_[step.lane];
-        id_[step.lane][step.at] = step.id;
+        id_[step.lane][step.at + 1] = step.id;
         left_[step.lane] &= ~(std::uint64_t{1} << step.gone);
         pair[step.gone] = entry(MergeTable::no_rank, step.gone);
         pair[step.before] = entry(rank_before, step.before);
         pair[step.at] = entry(rank_behind, step.at);
     }
 
-    static constexpr std::size_t places = std::bit_ceil(Symbols + 2);
-    alignas(32) std::int32_t pair_[most][row];
-    TokenId id_[most][places] = {};
-    std::uint64_t left_[most];  // a bit for each place that a token begins at
+    // Of the lowest bit; behind all places where there is none.
+    static int place_of(std::uint64_t bits) noexcept {
+        if constexpr (Symbols < 64) bits |= std::uint64_t{1} << Symbols;
+        return std::countr_zero(bits);
+    }
+
+    alignas(32) std::int32_t pair_[most][Symbols];
+    TokenId id_[most][Symbols + 2];  // of the token that begins at place i: i + 1
+    std::uint64_t left_[most];       // a bit for each place that a token begins at
+    std::uint8_t count_[most];       // symbols
     std::size_t size_ = 0;
 };
 

@@ -1,4 +1,4 @@
-// Byte-pair encoding of a long word in windows of 62 symbols, each merged alone, sixteen of them in step (merge_lanes.hpp), and joined where it can be proven
+// Byte-pair encoding of a long word in windows of 64 symbols, each merged alone, sixteen of them in step (merge_lanes.hpp), and joined where it can be proven
 // that nothing merges across. The proof (as in GitHub's rust-gems `bpe`): tokens t1 … tn are what their text becomes exactly if every two neighbours ti ti+1
 // are what the two become alone. For if a merge ever crossed a border, the first to do so would see, of these two tokens, what it sees when they are alone, and
 // being the lowest of all it would be the lowest of theirs. And neighbours in what a text became do stay two: nothing reached them.
@@ -85,7 +85,7 @@ class MergeWindows {
     }
 
   private:
-    static constexpr std::size_t most_symbols = 62, few_symbols = 15, most = MergeLanes<most_symbols>::most;
+    static constexpr std::size_t most_symbols = 64, few_symbols = 16, most = MergeLanes<most_symbols>::most;
 
     struct Tokens {
         std::size_t size = 0;

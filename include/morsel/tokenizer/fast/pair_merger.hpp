@@ -37,7 +37,8 @@ struct MergeSpace {
     std::vector<std::uint32_t> positions = {};  // of a list that is sorted
     std::vector<MergedToken> block = {}, next_block = {};
     std::vector<TokenId> characters = {};       // first symbols, where the caller has no other place for them
-    MergeLanes<15> lanes;                       // short words that are merged together
+    MergeLanes<16> lanes;                       // words that are merged together: short
+    MergeLanes<64> wide_lanes;                  // … and longer
     MergeWindows windows;
 };
 
