@@ -1,6 +1,7 @@
 // The ids of many texts in one array, as data sets for training keep them: no memory of its own for each text, and nothing copied twice.
 // Tokenizer::encode_ids_batch makes it.
 #pragma once
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -35,10 +36,11 @@ template <class Encode> void fill_batch(std::span<const std::string_view> texts,
     constexpr std::size_t section_bytes = std::size_t{1} << 17;
     batch.ids.clear(), batch.ends.clear();
     batch.ends.reserve(texts.size());
-    std::vector<std::size_t> firsts;  // of each section
-    for (std::size_t i = 0, bytes = section_bytes; i < texts.size(); bytes += texts[i++].size())
-        if (bytes >= section_bytes) firsts.push_back(i), bytes = 0;
-    firsts.push_back(texts.size());
+    std::vector<std::size_t> firsts, bytes_before;  // of each section
+    std::size_t bytes = 0;                          // of all texts
+    for (std::size_t i = 0; i < texts.size(); bytes += texts[i++].size())
+        if (i == 0 || bytes - bytes_before.back() >= section_bytes) firsts.push_back(i), bytes_before.push_back(bytes);
+    firsts.push_back(texts.size()), bytes_before.push_back(bytes);
     struct Waiting {
         bool ready = false;
         std::vector<TokenId> ids;
@@ -50,9 +52,16 @@ template <class Encode> void fill_batch(std::span<const std::string_view> texts,
     std::atomic<std::size_t> next{0};
     const auto append = [&](std::span<const TokenId> ids, const std::vector<std::size_t>& ends) {
         const std::size_t before = batch.ids.size();
+        ++appended;
+        // Room for what the texts to come should need, and a sixteenth more: moving ids costs more than it costs to write them. But for no more than an id
+        // for every two bytes, whatever the first texts were like.
+        if (const std::size_t now = before + ids.size(); now > batch.ids.capacity()) {
+            const std::size_t seen = bytes_before[appended], to_come = bytes - seen;
+            const double expected = static_cast<double>(now) / static_cast<double>(std::max<std::size_t>(seen, 1)) * static_cast<double>(to_come) * 17 / 16;
+            batch.ids.reserve(std::max(2 * before, now + static_cast<std::size_t>(std::min(expected, static_cast<double>(to_come) / 2))));
+        }
         batch.ids.insert(batch.ids.end(), ids.begin(), ids.end());
         for (const std::size_t end : ends) batch.ends.push_back(before + end);
-        ++appended;
     };
     const auto work = [&](unsigned) {
         for (std::size_t section; (section = next.fetch_add(1, std::memory_order_relaxed)) + 1 < firsts.size();) {
