@@ -50,8 +50,8 @@ class ByteWords {
             if (const auto id = whole_word(model, word)) return ids.push_back(*id);
         merger_.encode(word, space, ids);
     }
-    // The same for many short words: adds one, unless it is a token that no merges make; and merges those that were added.
-    template <std::size_t Symbols> bool add(const Bpe& model, std::string_view word, MergeLanes<Symbols>& lanes) const {
+    // The same for many words: adds one to those in `lanes`, unless it is a token that no merges make; and merges those that were added.
+    template <std::size_t Symbols> bool add(const Bpe& model, std::string_view word, MergeSpace&, MergeLanes<Symbols>& lanes) const {
         if (model.ignore_merges && whole_word(model, word)) return false;
         merger_.add(word, lanes);
         return true;

@@ -74,9 +74,8 @@ class FastEncoder {
             workspace.text.assign(1, ' ').append(section);
             section = workspace.text;
         }
-        if (const auto* bytes = std::get_if<ByteWords>(&words_)) return encode_by(section, workspace, NewByteWords{*bytes, std::get<Bpe>(parts.model), workspace.merge});
-        if (const auto* spaced = std::get_if<SpacedWords>(&words_))
-            return encode_by(section, workspace, [&](std::string_view unit, std::vector<TokenId>& ids) { spaced->encode(parts, unit, workspace.merge, ids); });
+        if (const auto* bytes = std::get_if<ByteWords>(&words_)) return encode_by(section, workspace, NewWords{*bytes, std::get<Bpe>(parts.model), workspace.merge});
+        if (const auto* spaced = std::get_if<SpacedWords>(&words_)) return encode_by(section, workspace, NewWords{*spaced, parts, workspace.merge});
         const auto& units = std::get<PlainUnits>(words_);
         return encode_by(section, workspace, [&](std::string_view unit, std::vector<TokenId>& ids) { units.encode(parts, unit, workspace.word, workspace.unigram, ids); });
     }
@@ -143,17 +142,18 @@ class FastEncoder {
         return false;
     }
 
-    // Ids of new words: of one, or of many short ones together (word_encoder.hpp).
-    struct NewByteWords {
-        const ByteWords& words;
-        const Bpe& model;
+    // Ids of new words: of one, or of many together (word_encoder.hpp).
+    template <class Words, class Model> struct NewWords {
+        const Words& words;
+        const Model& model;
         MergeSpace& space;
         void operator()(std::string_view word, std::vector<TokenId>& ids) const { words.encode(model, word, space, ids); }
         MergeLanes<16>& lanes() const noexcept { return space.lanes; }
         MergeLanes<64>& wide_lanes() const noexcept { return space.wide_lanes; }
-        template <std::size_t Symbols> bool add(std::string_view word, MergeLanes<Symbols>& lanes) const { return words.add(model, word, lanes); }
+        template <std::size_t Symbols> bool add(std::string_view word, MergeLanes<Symbols>& lanes) const { return words.add(model, word, space, lanes); }
         template <std::size_t Symbols> void merge(MergeLanes<Symbols>& lanes) const noexcept { words.merge(lanes); }
     };
+    template <class Words, class Model> NewWords(const Words&, const Model&, MergeSpace&) -> NewWords<Words, Model>;
 
     template <class Miss> bool encode_by(std::string_view section, Workspace& workspace, Miss&& miss) const {
         for (std::size_t at = 0; at < section.size();) {

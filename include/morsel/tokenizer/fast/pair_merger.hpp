@@ -37,6 +37,7 @@ struct MergeSpace {
     std::vector<std::uint32_t> positions = {};  // of a list that is sorted
     std::vector<MergedToken> block = {}, next_block = {};
     std::vector<TokenId> characters = {};       // first symbols, where the caller has no other place for them
+    std::vector<std::uint32_t> ranks = {};      // of each and the next
     MergeLanes<16> lanes;                       // words that are merged together: short
     MergeLanes<64> wide_lanes;                  // … and longer
     MergeWindows windows;
@@ -57,6 +58,17 @@ class PairMerger {
     }
 
     std::uint32_t rank(TokenId left, TokenId right) const noexcept { return merges_.rank(left, right); }
+
+    // The ranks of symbols i and i + 1.
+    void find_ranks(const std::vector<TokenId>& symbols, std::vector<std::uint32_t>& ranks) const {
+        ranks.resize(symbols.size());
+        MergeTable::Lookup pairs[MergeTable::most_pairs];
+        for (std::size_t first = 0; first + 1 < symbols.size(); first += MergeTable::most_pairs) {
+            const std::size_t count = std::min(MergeTable::most_pairs, symbols.size() - 1 - first);
+            for (std::size_t i = 0; i < count; ++i) pairs[i] = merges_.ask_for(symbols[first + i], symbols[first + i + 1]);
+            merges_.look_up(pairs, count, ranks.data() + first);
+        }
+    }
 
     // Appends the ids that `count` symbols become: symbol(i) is the id of one, first_rank(i) the rank of symbols i and i + 1.
     template <class Symbol, class FirstRank> void merge(std::size_t count, Symbol&& symbol, FirstRank&& first_rank, MergeSpace& space, std::vector<TokenId>& ids) const {

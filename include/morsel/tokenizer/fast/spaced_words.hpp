@@ -37,23 +37,16 @@ class SpacedWords {
     SpaceBefore space_before() const noexcept { return space_before_; }
     PieceCutter cutter() const { return unit_cutter<detail::SpacedUnits>(rule_); }
 
-    // Appends the ids of one unit of the text. A character that is no token is its bytes.
+    // Appends the ids of one unit of the text.
     void encode(const TokenizerParts& parts, std::string_view unit, MergeSpace& space, std::vector<TokenId>& ids) const {
-        const auto* sentencepiece = std::get_if<SentencePiece>(&parts.model);
-        const Vocabulary& vocabulary = vocabulary_of(parts.model);
-        const auto& byte_tokens = sentencepiece != nullptr ? sentencepiece->byte_tokens : std::get<Bpe>(parts.model).byte_tokens;
-        std::vector<TokenId>& symbols = space.characters;
-        symbols.clear();
-        for (std::size_t i = 0; i < unit.size();) {
-            const std::size_t size = unicode::decode(unit, i).size;
-            if (size == 1) symbols.push_back(ascii_ids_[static_cast<unsigned char>(unit[i])]);
-            else if (const auto id = vocabulary.id(unit.substr(i, size))) symbols.push_back(*id);
-            else for (const char byte : unit.substr(i, size)) symbols.push_back(*byte_tokens[static_cast<unsigned char>(byte)]);
-            i += size;
-        }
-        pairs_.merge(
-            symbols.size(), [&](std::size_t i) { return symbols[i]; }, [&](std::size_t i) { return pairs_.rank(symbols[i], symbols[i + 1]); }, space, ids);
+        with_symbols(parts, unit, space, [&](std::size_t count, auto&& symbol, auto&& first_rank) { pairs_.merge(count, symbol, first_rank, space, ids); });
     }
+    // The same for many units: adds one to those in `lanes`, and merges those that were added.
+    template <std::size_t Symbols> bool add(const TokenizerParts& parts, std::string_view unit, MergeSpace& space, MergeLanes<Symbols>& lanes) const {
+        with_symbols(parts, unit, space, [&](std::size_t count, auto&& symbol, auto&& first_rank) { lanes.add(count, symbol, first_rank); });
+        return true;
+    }
+    template <std::size_t Symbols> void merge(MergeLanes<Symbols>& lanes) const noexcept { pairs_.merge(lanes); }
     // The same by the model itself, with the bytes of the unit that each stands for.
     static void place(const TokenizerParts& parts, std::string_view unit, std::vector<PlacedToken>& tokens) {
         std::string marked;                   // the unit as the model knows it
@@ -79,6 +72,27 @@ class SpacedWords {
     }
 
   private:
+    // Calls f(count, symbol, first_rank) for the characters of a unit. One that is no token is its bytes.
+    template <class F> void with_symbols(const TokenizerParts& parts, std::string_view unit, MergeSpace& space, F&& f) const {
+        const auto* sentencepiece = std::get_if<SentencePiece>(&parts.model);
+        const Vocabulary& vocabulary = vocabulary_of(parts.model);
+        const auto& byte_tokens = sentencepiece != nullptr ? sentencepiece->byte_tokens : std::get<Bpe>(parts.model).byte_tokens;
+        std::vector<TokenId>& symbols = space.characters;
+        symbols.clear();
+        for (std::size_t i = 0; i < unit.size();) {
+            if (const auto first = static_cast<unsigned char>(unit[i]); first < 0x80) {
+                symbols.push_back(ascii_ids_[first]), ++i;
+                continue;
+            }
+            const std::size_t size = unicode::decode(unit, i).size;
+            if (const auto id = vocabulary.id(unit.substr(i, size))) symbols.push_back(*id);
+            else for (const char byte : unit.substr(i, size)) symbols.push_back(*byte_tokens[static_cast<unsigned char>(byte)]);
+            i += size;
+        }
+        pairs_.find_ranks(symbols, space.ranks);
+        f(symbols.size(), [&](std::size_t i) { return symbols[i]; }, [&](std::size_t i) { return space.ranks[i]; });
+    }
+
     // Llama 2, Phi-3, Gemma and their kin: spaces become ▁, perhaps with one in front, and the text is one word.
     bool take_bpe(const TokenizerParts& parts) {
         const auto* model = std::get_if<Bpe>(&parts.model);

@@ -41,7 +41,7 @@ struct Workspace {
         if (placed.marks.capacity() > usual) placed = {};
         if (word_tokens.capacity() > usual) word_tokens = {};
         if (word_ids.capacity() > usual) word_ids = {};
-        if (merge.symbols.capacity() > usual || merge.candidates.capacity() > usual || merge.characters.capacity() > usual) merge = {};
+        if (merge.symbols.capacity() > usual || merge.candidates.capacity() > usual || merge.characters.capacity() > usual || merge.ranks.capacity() > usual) merge = {};
         if (text.capacity() > usual) text = {};
         if (word.capacity() > usual) word = {};
         if (unigram.word.capacity() > usual) unigram = {};
