@@ -43,7 +43,9 @@ class PlainUnits {
 
     // Appends the ids of a unit.
     void encode(const TokenizerParts& parts, std::string_view unit, std::string& scratch, UnigramSpace& space, std::vector<TokenId>& ids) const {
-        if (bert_ && bert_->encode(unit, scratch, [&](TokenId id, std::size_t, std::size_t) { ids.push_back(id); })) return;
+        const std::size_t before = ids.size();
+        if (bert_ && bert_->encode(unit, scratch, false, [&](TokenId id, std::size_t, std::size_t, bool) { ids.push_back(id); })) return;
+        ids.resize(before);
         if (unigram_) {
             unigram_->encode(parts, unit, space);
             for (const ModelToken& token : space.tokens) ids.push_back(token.id);
@@ -56,11 +58,13 @@ class PlainUnits {
     // reference those of all that comes behind then depend on the unit.
     bool place(const TokenizerParts& parts, std::string_view unit, std::string& scratch, UnigramSpace& space, std::vector<PlacedToken>& tokens) const {
         if (may_drift_ && !offsets_stay(*parts.normalizer, unit)) return false;
-        const auto put = [&](TokenId id, std::size_t from, std::size_t to) { tokens.push_back({id, static_cast<std::uint32_t>(from), static_cast<std::uint32_t>(to), tokens.empty()}); };
-        if (bert_ && bert_->encode(unit, scratch, put)) return true;
+        const auto put = [&](TokenId id, std::size_t from, std::size_t to, bool first) { tokens.push_back({id, static_cast<std::uint32_t>(from), static_cast<std::uint32_t>(to), first}); };
+        const auto before = static_cast<std::ptrdiff_t>(tokens.size());
+        if (bert_ && bert_->encode(unit, scratch, true, put)) return true;
+        tokens.erase(tokens.begin() + before, tokens.end());
         const auto put_token = [&](const ModelToken& token, const AlignedText& piece, bool first) {
             const Span span = origin_of(piece, token.begin, token.end);
-            tokens.push_back({token.id, static_cast<std::uint32_t>(span.begin), static_cast<std::uint32_t>(span.end), first});
+            put(token.id, span.begin, span.end, first);
         };
         if (unigram_) unigram_->for_each_token_of(parts, unit, space, put_token);
         else for_each_token_by_model(parts, unit, put_token);
