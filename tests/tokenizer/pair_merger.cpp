@@ -1,8 +1,11 @@
-// PairMerger's three ways (short words, windows, lists and blocks) against the rule itself (bpe_merge_plain), on random vocabularies: of merges that chain into long
-// tokens, that overlap themselves, and that share a rank where they become the same token, as SentencePiece's do.
+// PairMerger's three ways (short words, windows, lists and blocks) and words that merge in step, against the rule itself (bpe_merge_plain), on random vocabularies:
+// of merges that chain into long tokens, that overlap themselves, and that share a rank where they become the same token, as SentencePiece's do.
 #include "morsel/tokenizer/fast/pair_merger.hpp"
 
+#include <algorithm>
+#include <memory>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include "support/catch.hpp"
@@ -29,13 +32,49 @@ FlatMap<Merge> random_merges(std::mt19937& random, TokenId first, unsigned ranks
     return merges;
 }
 
-std::vector<TokenId> merged_plainly(const FlatMap<Merge>& merges, const std::vector<TokenId>& word) {
+ModelTokens tokens_plainly(const FlatMap<Merge>& merges, const std::vector<TokenId>& word) {
     ModelTokens symbols;
     for (std::size_t i = 0; i < word.size(); ++i) symbols.push_back({word[i], i, i + 1});
     detail::bpe_merge_plain(merges, symbols, 0);
+    return symbols;
+}
+std::vector<TokenId> merged_plainly(const FlatMap<Merge>& merges, const std::vector<TokenId>& word) {
     std::vector<TokenId> ids;
-    for (const ModelToken& token : symbols) ids.push_back(token.id);
+    for (const ModelToken& token : tokens_plainly(merges, word)) ids.push_back(token.id);
     return ids;
+}
+
+std::vector<TokenId> random_word(std::mt19937& random, std::size_t size, TokenId alphabet) {
+    std::vector<TokenId> word(size);
+    for (TokenId& symbol : word) symbol = random() % alphabet;
+    return word;
+}
+
+// Words of every size that a lane holds, some lanes full and some not.
+template <std::size_t Symbols> void require_lanes_merge(std::mt19937& random, const FlatMap<Merge>& merges, const fast::MergeTable& table, TokenId alphabet) {
+    const auto lanes = std::make_unique<fast::MergeLanes<Symbols>>();
+    for (int filled = 0; filled < 20; ++filled) {
+        std::vector<std::vector<TokenId>> words;
+        lanes->clear();
+        for (std::size_t count = 1 + random() % lanes->most; words.size() < count;) {
+            const auto& word = words.emplace_back(random_word(random, 1 + random() % Symbols, 1 + random() % alphabet));
+            REQUIRE(!lanes->full());
+            lanes->add(word.size(), [&](std::size_t i) { return word[i]; }, [&](std::size_t i) { return table.rank(word[i], word[i + 1]); });
+        }
+        REQUIRE(lanes->size() == words.size());
+        lanes->merge(table);
+        for (std::size_t lane = 0; lane < words.size(); ++lane) {
+            const ModelTokens expected = tokens_plainly(merges, words[lane]);
+            std::size_t token = 0, differ = 0;
+            lanes->for_each_token(lane, [&](TokenId id, std::size_t begin, std::size_t end) {
+                differ += token >= expected.size() || expected[token].id != id || expected[token].begin != begin || expected[token].end != end;
+                ++token;
+            });
+            INFO("lane " << lane << " of " << words.size() << ", " << words[lane].size() << " symbols");
+            REQUIRE(token == expected.size());
+            REQUIRE(differ == 0);
+        }
+    }
 }
 
 }  // namespace
@@ -80,4 +119,66 @@ TEST_CASE("a long word whose tokens settle only at its end is merged all the sam
         INFO(size);
         REQUIRE(found == merged_plainly(merges, word));
     }
+}
+
+TEST_CASE("words that merge in step become what each becomes alone") {
+    std::mt19937 random(2);
+    for (int round = 0; round < morsel_test::rounds(60); ++round) {
+        const TokenId first = 2 + random() % 8;
+        const FlatMap<Merge> merges = random_merges(random, first, 4 + random() % 60, round % 3 == 2);
+        const auto table = fast::MergeTable::create(merges, 200);
+        REQUIRE(table.has_value());
+        require_lanes_merge<16>(random, merges, *table, first);
+        require_lanes_merge<64>(random, merges, *table, first);
+    }
+}
+
+TEST_CASE("windows of a long word are joined wherever tokens are short") {
+    std::mt19937 random(3);
+    // Pairs of 8 symbols and a few longer tokens: nothing reaches far.
+    FlatMap<Merge> merges;
+    TokenId next = 8;
+    for (std::uint32_t rank = 0; rank < 20; ++rank)
+        if (const auto pair = pack_pair(random() % 8, random() % std::min<TokenId>(next, 12)); merges.find(pair) == nullptr) merges.set(pair, Merge{rank, next++});
+    const auto table = fast::MergeTable::create(merges, 200);
+    REQUIRE(table.has_value());
+    const auto windows = std::make_unique<fast::MergeWindows>();
+    for (std::size_t size = 65; size < 4000; size += size < 200 ? 1 : 97) {
+        const auto word = random_word(random, size, 8);
+        std::vector<TokenId> found = {7}, expected = merged_plainly(merges, word);
+        expected.insert(expected.begin(), 7);
+        INFO(size);
+        REQUIRE(windows->merge(*table, size, [&](std::size_t i) { return word[i]; }, [&](std::size_t i) { return table->rank(word[i], word[i + 1]); }, found));
+        REQUIRE(found == expected);
+    }
+}
+
+TEST_CASE("pairs are found in their line and behind it where it is full") {
+    std::mt19937 random(4);
+    FlatMap<Merge> merges;  // 4 to a line on the average, so that some hundred of the 4096 lines are full
+    constexpr TokenId ids = 5000;
+    for (std::uint32_t rank = 0; rank < 16384; ++rank)
+        if (const auto pair = pack_pair(random() % ids, random() % ids); merges.find(pair) == nullptr) merges.set(pair, Merge{rank, rank % ids});
+    const auto table = fast::MergeTable::create(merges, ids);
+    REQUIRE(table.has_value());
+    std::vector<std::pair<TokenId, TokenId>> pairs;
+    merges.for_each([&](std::uint64_t pair, const Merge&) { pairs.emplace_back(static_cast<TokenId>(pair >> 32), static_cast<TokenId>(pair)); });
+    for (int i = 0; i < 16384; ++i) pairs.emplace_back(random() % ids, random() % ids);
+    pairs.emplace_back(fast::MergeTable::no_id, 3), pairs.emplace_back(3, fast::MergeTable::no_id);
+    std::size_t differ = 0;
+    for (std::size_t i = 0; i < pairs.size();) {
+        fast::MergeTable::Lookup asked[fast::MergeTable::most_pairs];
+        std::uint32_t ranks[fast::MergeTable::most_pairs], plain[fast::MergeTable::most_pairs];
+        const std::size_t count = std::min(pairs.size() - i, 1 + random() % fast::MergeTable::most_pairs);
+        for (std::size_t j = 0; j < count; ++j) asked[j] = table->ask_for(pairs[i + j].first, pairs[i + j].second);
+        table->look_up(asked, count, ranks);
+        table->look_up_plain(asked, count, plain);
+        for (std::size_t j = 0; j < count; ++j) {
+            const Merge* merge = merges.find(pack_pair(pairs[i + j].first, pairs[i + j].second));
+            const std::uint32_t expected = merge != nullptr ? merge->rank : fast::MergeTable::no_rank;
+            differ += ranks[j] != expected || plain[j] != expected || table->rank(pairs[i + j].first, pairs[i + j].second) != expected;
+        }
+        i += count;
+    }
+    REQUIRE(differ == 0);
 }

@@ -104,7 +104,7 @@ class MergeLanes {
         const int gone = place_of(behind), last_before = std::bit_width(before);  // the place and one
         step.id = merges.id(std::min(rank, merges.ranks()));
         step.lane = static_cast<std::uint8_t>(lane), step.at = static_cast<std::uint8_t>(at), step.gone = static_cast<std::uint8_t>(gone);
-        step.before = static_cast<std::uint8_t>(last_before != 0 ? last_before - 1 : gone);  // where there is none, the entry of the one that is gone is written twice
+        step.before = static_cast<std::uint8_t>(last_before - (last_before != 0));  // where there is none, `at` itself, whose entry is written after it
         pairs[0] = merges.ask_for(id_[lane][last_before], step.id);
         pairs[1] = merges.ask_for(step.id, id_[lane][place_of(next) + 1]);
     }
