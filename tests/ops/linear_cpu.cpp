@@ -200,6 +200,74 @@ TEST_CASE("a block that goes straight into the result has the bits of one that i
         }
     }
 }
+
+TEST_CASE("blocks that flow into the result with AVX2 have the bits of ones that are stored and finished", "[ops]") {
+    if (detected_isa() < Isa::avx2) return;
+    const std::size_t k = 40, stride = 21, blocks = 3;
+    const std::vector<float> bias = morsel_test::random_floats(16, 3), weights = morsel_test::random_floats(k * 16, 4);
+    const float* const panels[2] = {weights.data(), weights.data()};
+    for (const std::size_t height : {2u, 4u, 6u}) {
+        const std::vector<float> x = morsel_test::random_floats(blocks * k * height, height);
+        for (const std::size_t rows : {blocks * height, blocks * height - 1}) {
+            for (const auto activation : {Activation::none, Activation::silu, Activation::gelu, Activation::gelu_tanh, Activation::relu, Activation::tanh}) {
+                for (unsigned bits = 0; bits < 4; ++bits) {
+                    const Epilogue epilogue{.bias = (bits & 1) != 0 ? bias.data() : nullptr, .activation = activation, .accumulate = (bits & 2) != 0};
+                    std::vector<float> expected(blocks * height * stride, 0.25f), found = expected, untouched = expected;
+                    detail::BlockResult to;
+                    to.out[0] = found.data(), to.bias[0] = epilogue.bias, to.columns[0] = 16, to.rows = rows, to.stride = stride, to.accumulate = epilogue.accumulate;
+                    for (std::size_t block = 0; block < blocks; ++block) {
+                        alignas(64) float y[2][6 * 16];
+                        float* const sums[2] = {y[0], y[1]};
+                        const std::size_t row = block * height;
+                        detail::multiply_block(Isa::avx2, x.data() + row * k, height, panels, k, to, sums);
+                        detail::finish_rows(Isa::avx2, epilogue, 0, 0, 16, std::min(height, rows - row), y[0], nullptr, expected.data() + row * stride, stride);
+                    }
+                    INFO("height " << height << " rows " << rows << " activation " << static_cast<int>(activation) << " bits " << bits);
+                    const bool done = detail::multiply_panel_avx2(x.data(), height, blocks, weights.data(), k, activation, to);
+                    REQUIRE(done == (activation != Activation::tanh));
+                    REQUIRE(found == (done ? expected : untouched));
+                }
+            }
+        }
+    }
+}
+
+TEST_CASE("rows are packed with AVX2 as by plain loops, and nothing behind them is written", "[ops]") {
+    if (detected_isa() < Isa::avx2) return;
+    for (const std::size_t height : {2u, 4u, 6u, 8u, 16u}) {
+        for (const std::size_t columns : {16u, 32u, 80u}) {
+            const std::size_t stride = columns + 3;
+            const std::vector<float> x = morsel_test::random_floats(2 * height * stride, columns);
+            for (const std::size_t there : {height, height - 1, std::size_t{1}}) {
+                std::vector<float> expected(columns * height + 16, 7.0f), found = expected;
+                detail::pack_rows_plain(x.data(), there, stride, columns, height, expected.data());
+                detail::pack_rows(Isa::avx2, x.data(), there, stride, columns, height, found.data());
+                INFO("height " << height << " columns " << columns << " there " << there);
+                REQUIRE(found == expected);
+            }
+        }
+    }
+}
+
+TEST_CASE("gelu with AVX2 keeps to the true one", "[ops]") {
+    if (detected_isa() < Isa::avx2) return;
+    const std::size_t count = 20000;  // as rows of one product with a matrix that is 1 where row and column agree
+    Cpu device({.threads = 1, .precision = MatrixPrecision::f32, .isa = Isa::avx2});
+    std::vector<float> one(16 * 16), x(count * 16), out(count * 16);
+    for (std::size_t i = 0; i < 16; ++i) one[i * 17] = 1;
+    for (std::size_t i = 0; i < x.size(); ++i) x[i] = -9 + 18 * static_cast<float>(i) / static_cast<float>(x.size());
+    const CpuMatrix weight = prepare_matrix(device, {DType::f32, {16, 16}, std::as_bytes(std::span<const float>(one))});
+    linear(device, x.data(), count, weight, {.activation = Activation::gelu}, out.data());
+    double worst = 0, worst_of_small = 0;
+    for (std::size_t i = 0; i < x.size(); ++i) {
+        const auto value = static_cast<double>(x[i]);
+        const double error = std::abs(static_cast<double>(out[i]) - 0.5 * value * std::erfc(-value * std::sqrt(0.5)));
+        worst = std::max(worst, error);
+        if (std::abs(value) < 1) worst_of_small = std::max(worst_of_small, error);
+    }
+    CHECK(worst < 9e-7);
+    CHECK(worst_of_small < 1.3e-7);
+}
 #endif
 
 TEST_CASE("values that are no numbers stay so, and tiny ones do no harm", "[ops]") {

@@ -148,6 +148,19 @@ inline void multiply_pairs(Isa isa, const RowBlocks& blocks, std::size_t block_b
             if (panel.type != DType::f32) with_panel_type(panel.type, [&]<DType Type>() { widen_panel<Type>(isa, panel.data, stride / 32, to); });
         }
         const BlockResult columns = block_result(pairs, pair, epilogue, out, out_width);
+#if defined(__x86_64__)
+        const std::size_t count = columns.columns[1] > 0 ? 2 : 1;
+        if (isa == Isa::avx2 && !pairs.gated && columns.columns[0] == panel_rows && columns.columns[1] % panel_rows == 0) {
+            bool done = true;
+            for (std::size_t i = 0; i < count; ++i) {
+                BlockResult to = columns;
+                const std::size_t row = block_begin * blocks.height;
+                to.out[0] = columns.out[i] + row * out_width, to.bias[0] = columns.bias[i], to.rows = std::min(rows, block_end * blocks.height) - row;
+                done = multiply_panel_avx2(packed, blocks.height, block_end - block_begin, weights[i], stride, epilogue.activation, to);
+            }
+            if (done) continue;
+        }
+#endif
         for (std::size_t block = block_begin; block < block_end; ++block) {
             const std::size_t row = block * blocks.height;
             const float* x = packed + (block - block_begin) * blocks.height * stride;

@@ -1,11 +1,10 @@
-// The activations of vector_math.hpp and what follows a product, in AVX2: eight values at a time. gelu takes its polynomials from the table of
-// vector_math_avx512.hpp, two halves of it in registers.
+// The activations of vector_math.hpp and what follows a product, in AVX2: eight values at a time. gelu is one fraction of two
+// polynomials: 3.2 ns for 8 values on a Zen 3, where looking coefficients up in two halves of the table of vector_math_avx512.hpp took 8.0.
 #pragma once
 #include <cstddef>
 
 #include "morsel/ops/cpu/isa.hpp"
 #include "morsel/ops/cpu/vector_math.hpp"
-#include "morsel/ops/cpu/vector_math_avx512.hpp"
 
 #if defined(__x86_64__)
 
@@ -27,20 +26,22 @@ namespace morsel::detail {
     return _mm256_add_ps(_mm256_mul_ps(p, _mm256_castsi256_ps(power)), _mm256_sub_ps(unlimited, unlimited));  // the last term: NaN stays NaN
 }
 
-// As gelu_avx512.
+// erf(x / sqrt 2) / 2 for |x| <= 5.5 is x P(x²) / Q(x²): coefficients of P, then of Q. Printed by scripts/generate_gelu_fraction.py.
+inline constexpr float gelu_fraction[2][6] = {
+    {0.398942113f, 0.0349878259f, 0.00475137588f, 0.000181086551f, 6.49887215e-06f, 2.22283045e-08f},
+    {1.0f, 0.254365832f, 0.0293078255f, 0.00195293431f, 7.79258407e-05f, 1.19330207e-06f},
+};
+
+// The largest error over [-9, 9] is 8.9e-7, below 1.3e-7 where |x| < 1 (the script's --check).
 [[gnu::target("avx2,fma"), gnu::always_inline]] inline __m256 gelu_avx2(__m256 x) {
-    const __m256 sign = _mm256_set1_ps(-0.0f), half = _mm256_set1_ps(0.5f);
-    const __m256 t = _mm256_min_ps(_mm256_mul_ps(_mm256_andnot_ps(sign, x), _mm256_set1_ps(16.0f / 5.6f)), _mm256_set1_ps(15.999999f));
-    const __m256i part = _mm256_cvttps_epi32(t);
-    const __m256 u = _mm256_sub_ps(_mm256_sub_ps(t, _mm256_cvtepi32_ps(part)), half);
-    const __m256 second = _mm256_castsi256_ps(_mm256_slli_epi32(part, 28));  // the sign of parts 8 … 15
-    __m256 p = _mm256_setzero_ps();
-#pragma GCC unroll 6
-    for (std::size_t d = 6; d-- > 0;) {
-        const __m256 low = _mm256_permutevar8x32_ps(_mm256_loadu_ps(gelu_table[d]), part), high = _mm256_permutevar8x32_ps(_mm256_loadu_ps(gelu_table[d] + 8), part);
-        p = _mm256_fmadd_ps(p, u, _mm256_blendv_ps(low, high, second));
+    const __m256 limited = _mm256_min_ps(_mm256_max_ps(x, _mm256_set1_ps(-5.5f)), _mm256_set1_ps(5.5f)), square = _mm256_mul_ps(limited, limited);
+    __m256 above = _mm256_set1_ps(gelu_fraction[0][5]), below = _mm256_set1_ps(gelu_fraction[1][5]);
+#pragma GCC unroll 5
+    for (std::size_t d = 5; d-- > 0;) {
+        above = _mm256_fmadd_ps(above, square, _mm256_set1_ps(gelu_fraction[0][d]));
+        below = _mm256_fmadd_ps(below, square, _mm256_set1_ps(gelu_fraction[1][d]));
     }
-    return _mm256_mul_ps(x, _mm256_add_ps(half, _mm256_or_ps(p, _mm256_and_ps(x, sign))));
+    return _mm256_mul_ps(x, _mm256_add_ps(_mm256_set1_ps(0.5f), _mm256_div_ps(_mm256_mul_ps(limited, above), below)));
 }
 
 template <Activation Kind> [[gnu::target("avx2,fma"), gnu::always_inline]] inline __m256 activate_avx2(__m256 x) {
