@@ -13,24 +13,40 @@
 
 namespace morsel::detail {
 
-// softmax() in two passes over the scores.
+// The largest of 8 values, and their sum: halves folded over each other.
+[[gnu::target("avx2,fma"), gnu::always_inline]] inline float largest_avx2(__m256 x) {
+    __m128 half = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    half = _mm_max_ps(half, _mm_movehl_ps(half, half));
+    return _mm_cvtss_f32(_mm_max_ss(half, _mm_shuffle_ps(half, half, 1)));
+}
+[[gnu::target("avx2,fma"), gnu::always_inline]] inline float total_avx2(__m256 x) {
+    __m128 half = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    half = _mm_add_ps(half, _mm_movehl_ps(half, half));
+    return _mm_cvtss_f32(_mm_add_ss(half, _mm_shuffle_ps(half, half, 1)));
+}
+
+// softmax() in two passes over the scores, two vectors at a time, so that two maxima and two sums are under way.
 [[gnu::target("avx2,fma")]] inline float softmax_avx2(float* scores, std::size_t begin, std::size_t end, std::size_t padded, float scale) {
     std::fill(scores, scores + begin, -1e30f);
     std::fill(scores + end, scores + padded, -1e30f);
-    __m256 most = _mm256_set1_ps(-1e30f);
-    for (std::size_t t = 0; t < padded; t += 8) most = _mm256_max_ps(most, _mm256_loadu_ps(scores + t));
-    float lane[8];
-    _mm256_storeu_ps(lane, most);
-    const __m256 factor = _mm256_set1_ps(scale), best = _mm256_set1_ps(*std::max_element(lane, lane + 8) * scale);
-    for (std::size_t t = 0; t < padded; t += 8) _mm256_storeu_ps(scores + t, exponential_avx2(_mm256_fmsub_ps(_mm256_loadu_ps(scores + t), factor, best)));
+    __m256 most[2] = {_mm256_set1_ps(-1e30f), _mm256_set1_ps(-1e30f)}, sum[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+    for (std::size_t t = 0; t < padded; t += 16) {
+#pragma GCC unroll 2
+        for (std::size_t h = 0; h < 2; ++h) most[h] = _mm256_max_ps(most[h], _mm256_loadu_ps(scores + t + h * 8));
+    }
+    const __m256 factor = _mm256_set1_ps(scale), best = _mm256_set1_ps(largest_avx2(_mm256_max_ps(most[0], most[1])) * scale);
+    // Slots that are not seen give e^-87 at most, 2^-125: that many of them are nothing in a sum that has an e^0.
+    for (std::size_t t = 0; t < padded; t += 16) {
+#pragma GCC unroll 2
+        for (std::size_t h = 0; h < 2; ++h) {
+            const __m256 e = exponential_avx2(_mm256_fmsub_ps(_mm256_loadu_ps(scores + t + h * 8), factor, best));
+            _mm256_storeu_ps(scores + t + h * 8, e);
+            sum[h] = _mm256_add_ps(sum[h], e);
+        }
+    }
     std::fill(scores, scores + begin, 0.0f);
     std::fill(scores + end, scores + padded, 0.0f);
-    __m256 sum = _mm256_setzero_ps();
-    for (std::size_t t = 0; t < padded; t += 8) sum = _mm256_add_ps(sum, _mm256_loadu_ps(scores + t));
-    _mm256_storeu_ps(lane, sum);
-    float total = 0;
-    for (const float x : lane) total += x;
-    return 1.0f / total;
+    return 1.0f / total_avx2(_mm256_add_ps(sum[0], sum[1]));
 }
 
 // keys [Panels][head_dim][16]; scores [Count][score_stride].
@@ -88,10 +104,14 @@ template <std::size_t Count, std::size_t Vectors>
             }
         }
     }
+    const bool whole = head_dim - column >= 16 * Vectors;
+#pragma GCC unroll 6
     for (std::size_t n = 0; n < Count; ++n) {
         float row[16 * Vectors];
-        for (std::size_t v = 0; v < 2 * Vectors; ++v) _mm256_storeu_ps(row + v * 8, _mm256_mul_ps(sum[n][v], _mm256_set1_ps(factor[n])));
-        std::copy_n(row, std::min(16 * Vectors, head_dim - column), queries[n].out + column);
+        float* const to = whole ? queries[n].out + column : row;
+#pragma GCC unroll 8
+        for (std::size_t v = 0; v < 2 * Vectors; ++v) _mm256_storeu_ps(to + v * 8, _mm256_mul_ps(sum[n][v], _mm256_set1_ps(factor[n])));
+        if (!whole) std::copy_n(row, head_dim - column, queries[n].out + column);
     }
 }
 

@@ -215,20 +215,21 @@ template <std::size_t Rows>
 }
 
 // Blocks x [blocks][k][Rows] times one panel of weights [k][16], from registers into the 16 columns of the result that `to` has as its first panel's; its rows
-// are those of all blocks. With each block a share of the panel behind this one is fetched into the second-level cache, and the lines of the result are asked for:
-// together 10 to 20 % of a product with 768 columns.
+// are those of all blocks. With the last blocks the panel behind this one is fetched into the second-level cache, and with each the lines of its result are asked
+// for: together 10 to 20 % of a product with 768 columns.
 template <std::size_t Rows, Activation Kind>
 [[gnu::target("avx2,fma")]] void multiply_panel_avx2(const float* x, std::size_t blocks, const float* weight, std::size_t k, const BlockResult& to) {
     __m256 bias[2];
     for (std::size_t h = 0; h < 2; ++h) bias[h] = to.bias[0] != nullptr ? _mm256_loadu_ps(to.bias[0] + h * 8) : _mm256_setzero_ps();
     const char* next = reinterpret_cast<const char*>(weight + k * 16);
-    const std::size_t next_step = (64 + blocks - 1) / blocks;  // bytes
+    const std::size_t fetching = std::min<std::size_t>(blocks, 8);  // the last blocks: what is fetched earlier may be gone again
     float* out = to.out[0];
     for (std::size_t block = 0; block < blocks; ++block, out += Rows * to.stride) {
         const std::size_t rows = std::min(Rows, to.rows - block * Rows);
         __m256 sum[Rows][2];
         clear_sums_avx2(sum);
         const float *line = out, *last_line = out + (rows - 1) * to.stride;
+        const std::size_t next_step = blocks - block <= fetching ? (64 + fetching - 1) / fetching : 0;  // bytes
         for (std::size_t i = 0; i < k; ++i, x += Rows, next += next_step) {
             __builtin_prefetch(next, 0, 2);
             __builtin_prefetch(line, 1);
