@@ -88,7 +88,7 @@ template <std::size_t Count>
 [[gnu::target("avx2,fma")]] void disentangled_avx2(const DisentangledCall& c) {
     const std::size_t padded = c.panels * 16, first = c.first(), found_panels = c.band.keys != nullptr ? c.found_panels() : 0;
     all_scores_avx2<Count>(c.queries, c.keys, c.panels, c.head_dim, c.scores);
-    all_scores_avx2<Count>(c.queries, c.band.keys + first * c.head_dim, found_panels, c.head_dim, c.found);
+    if (found_panels > 0) all_scores_avx2<Count>(c.queries, c.band.keys + first * c.head_dim, found_panels, c.head_dim, c.found);
     for (std::size_t p = 0; p < c.panels; ++p) {
         __m256 sum[Count][2];
 #pragma GCC unroll 6
@@ -132,7 +132,7 @@ template <std::size_t Count>
         if (p < panels) score_panels_avx512<Count, 1>(c.queries, keys + p * c.head_dim * 16, c.head_dim, panels * 16, out + p * 16);
     };
     all_scores(c.keys, c.panels, c.scores);
-    all_scores(c.band.keys + first * c.head_dim, found_panels, c.found);
+    if (found_panels > 0) all_scores(c.band.keys + first * c.head_dim, found_panels, c.found);
     for (std::size_t p = 0; p < c.panels; ++p) {
         __m512 sum[Count];
 #pragma GCC unroll 6
