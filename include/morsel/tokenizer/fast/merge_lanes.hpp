@@ -1,7 +1,7 @@
 // Byte-pair encoding of many short words in step: a merge of each, then the next of each. What a word's next merge is cannot be known
 // before the last one's pairs have been looked up, so one word alone leaves the processor waiting; other words' merges fill the time.
 // No branch depends on what merges: a round costs each word the same, and a word is done when it has no merge left.
-// The same rule as pair_merger.hpp, which is the plain way for one word: the pair of lowest rank first, of several the leftmost.
+// The same rule as pair_merger.hpp, the pair of lowest rank first, of several the leftmost.
 #pragma once
 #include <algorithm>
 #include <bit>

@@ -1,10 +1,10 @@
 // Byte-pair encoding of one word, on plain numbers: the same rule as bpe_merge_plain in models/bpe.hpp, the adjacent pair of lowest rank
 // first, of several the leftmost. What its first symbols are is the caller's: bytes (byte_pair_merger.hpp), or characters.
-//   up to 64 symbols   all candidates side by side, the best searched anew after every merge; up to 10, kept together
+//   up to 64 symbols   all candidates side by side, the best searched anew after every merge (merge_lanes.hpp); up to 10, kept together
 //   longer             in windows that are joined (merge_windows.hpp)
 //   where they cannot be joined: candidates in a list for each rank, so that every merge costs the same; where that is much longer, in
 //   blocks that stay in the cache, joined where the tokens on both sides of a border stay two when they are merged alone
-// Many short words at once: merge_lanes.hpp.
+// Many words of up to 64 symbols at once: `merge` of lanes.
 #pragma once
 #include <algorithm>
 #include <bit>
@@ -72,11 +72,13 @@ class PairMerger {
 
     // Appends the ids that `count` symbols become: symbol(i) is the id of one, first_rank(i) the rank of symbols i and i + 1.
     template <class Symbol, class FirstRank> void merge(std::size_t count, Symbol&& symbol, FirstRank&& first_rank, MergeSpace& space, std::vector<TokenId>& ids) const {
-        if (count <= most_short) {
-            TokenId id[most_short];
-            ids.insert(ids.end(), id, id + merge_short(0, count, symbol, first_rank, id));
+        if (count <= most_few) {
+            TokenId id[most_few];
+            ids.insert(ids.end(), id, id + merge_few(count, symbol, first_rank, id));
             return;
         }
+        if (count <= space.lanes.most_symbols) return merge_one(count, symbol, first_rank, space.lanes, ids);
+        if (count <= space.wide_lanes.most_symbols) return merge_one(count, symbol, first_rank, space.wide_lanes, ids);
         if (space.windows.merge(merges_, count, symbol, first_rank, ids)) return;
         if (count <= 2 * block_size) {
             merge_long(0, count, symbol, first_rank, space, space.block);
@@ -90,14 +92,14 @@ class PairMerger {
     template <std::size_t Symbols> void merge(MergeLanes<Symbols>& lanes) const noexcept { lanes.merge(merges_); }
 
   private:
-    static constexpr std::size_t most_few = 10, most_short = 64, block_size = 2048;  // symbols
+    static constexpr std::size_t most_few = 10, block_size = 2048;  // symbols
     static constexpr std::size_t overlap = 64, most_tries = 8;
 
-    // Writes the ids of symbols [begin, begin + count), at most 10, to `id` and gives their number.
-    template <class Symbol, class FirstRank> std::size_t merge_few(std::size_t begin, std::size_t count, Symbol&& symbol, FirstRank&& first_rank, TokenId* id) const {
+    // Writes the ids of `count` symbols, at most 10, to `id` and gives their number. (For one word of so few a lane takes 1.4 times as long.)
+    template <class Symbol, class FirstRank> std::size_t merge_few(std::size_t count, Symbol&& symbol, FirstRank&& first_rank, TokenId* id) const {
         std::uint32_t rank[most_few];  // of the merge of symbols i and i + 1
-        for (std::size_t i = 0; i < count; ++i) id[i] = symbol(begin + i);
-        for (std::size_t i = 0; i + 1 < count; ++i) rank[i] = first_rank(begin + i);
+        for (std::size_t i = 0; i < count; ++i) id[i] = symbol(i);
+        for (std::size_t i = 0; i + 1 < count; ++i) rank[i] = first_rank(i);
         while (count > 1) {
             std::size_t where = 0;
             std::uint32_t best = rank[0];
@@ -116,42 +118,13 @@ class PairMerger {
         return count;
     }
 
-    // Writes the ids of symbols [begin, begin + count), at most 64, to `id` and gives their number.
-    template <class Symbol, class FirstRank> std::size_t merge_short(std::size_t begin, std::size_t count, Symbol&& symbol, FirstRank&& first_rank, TokenId* id) const {
-        if (count <= most_few) return merge_few(begin, count, symbol, first_rank, id);
-        std::size_t kept = 0;
-        for (std::uint64_t starts = merge_marked(begin, count, symbol, first_rank, id); starts != 0; starts &= starts - 1) id[kept++] = id[std::countr_zero(starts)];
-        return kept;
-    }
-
-    // The tokens of symbols [begin, begin + count), at most 64: a bit for each place that one begins at, and its id at that place. Nothing moves while
-    // symbols become fewer. (Chinese took half as long again where gaps were closed; of few symbols that is the faster way, by a twentieth.)
-    template <class Symbol, class FirstRank> std::uint64_t merge_marked(std::size_t begin, std::size_t count, Symbol&& symbol, FirstRank&& first_rank, TokenId* id) const {
-        // Of the pair that begins at place i: rank << 6 | i, so that the least of all is the leftmost of lowest rank. Whole fours.
-        std::int32_t pair[most_short];
-        const auto entry = [](std::uint32_t rank, std::size_t place) { return static_cast<std::int32_t>(rank << 6 | static_cast<std::uint32_t>(place)); };
-        const auto bit = [](std::size_t place) { return std::uint64_t{1} << place; };
-        for (std::size_t i = 0; i < count; ++i) id[i] = symbol(begin + i);
-        for (std::size_t i = 0; i + 1 < count; ++i) pair[i] = entry(first_rank(begin + i), i);
-        for (std::size_t i = count - 1; i < (count + 3) / 4 * 4; ++i) pair[i] = entry(no_rank, i);
-        std::uint64_t left = count == most_short ? ~std::uint64_t{0} : bit(count) - 1;  // symbols
-        for (;;) {
-            std::int32_t least[4] = {pair[0], pair[1], pair[2], pair[3]};
-            for (std::size_t i = 4; i < count; i += 4)
-                for (std::size_t j = 0; j < 4; ++j) least[j] = std::min(least[j], pair[i + j]);
-            const auto best = static_cast<std::uint32_t>(std::min(std::min(least[0], least[1]), std::min(least[2], least[3])));
-            if (best >> 6 == no_rank) break;
-            const std::size_t at = best & 63, gone = at + 1 + static_cast<std::size_t>(std::countr_zero(left >> at >> 1));
-            id[at] = merges_.id(best >> 6);
-            left &= ~bit(gone);
-            pair[gone] = entry(no_rank, gone);
-            const std::uint64_t behind = left >> at >> 1, before = left & (bit(at) - 1);
-            pair[at] = entry(behind != 0 ? merges_.rank(id[at], id[at + 1 + static_cast<std::size_t>(std::countr_zero(behind))]) : no_rank, at);
-            if (before == 0) continue;
-            const auto previous = static_cast<std::size_t>(std::bit_width(before)) - 1;
-            pair[previous] = entry(merges_.rank(id[previous], id[at]), previous);
-        }
-        return left;
+    // A word that fits a lane, alone.
+    template <std::size_t Symbols, class Symbol, class FirstRank>
+    void merge_one(std::size_t count, Symbol&& symbol, FirstRank&& first_rank, MergeLanes<Symbols>& lanes, std::vector<TokenId>& ids) const {
+        lanes.clear();
+        lanes.add(count, symbol, first_rank);
+        lanes.merge(merges_);
+        lanes.for_each_token(0, [&](TokenId id, std::size_t, std::size_t) { ids.push_back(id); });
     }
 
     // Symbols [begin, begin + length) → tokens. A candidate is stale where the pair at its position has another rank by now.
