@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <memory>
 #include <random>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -150,6 +151,29 @@ TEST_CASE("windows of a long word are joined wherever tokens are short") {
         INFO(size);
         REQUIRE(windows->merge(*table, size, [&](std::size_t i) { return word[i]; }, [&](std::size_t i) { return table->rank(word[i], word[i + 1]); }, found));
         REQUIRE(found == expected);
+    }
+}
+
+TEST_CASE("a token that the joins at both ends of a window took is settled by neither") {
+    // One word in some hundred thousand; these two came out of random vocabularies.
+    struct Case {
+        std::vector<std::pair<TokenId, TokenId>> merges;  // of symbols 0 and 1, and what became of those before: 2, 3 …
+        std::string_view word;
+    };
+    const std::vector<Case> cases = {
+        {{{1, 1}, {0, 0}, {3, 1}, {3, 3}, {5, 5}, {6, 6}, {0, 7}, {7, 7}, {7, 9}, {4, 8}, {10, 10}},
+         "000000000000000000000000000000000000000000000000000010000000001000110000000000000000000000000000000000000000000000000000000000000000"},
+        {{{1, 1}, {0, 0}, {1, 0}, {3, 3}, {5, 5}, {6, 6}, {7, 0}, {1, 8}, {7, 7}, {10, 9}, {11, 11}, {12, 12}, {12, 4}},
+         "0000000000000000000000000000000000000010000000000000100000000000000000000000001000000000000000000000000000000000000000000000000000000000000"}};
+    for (const Case& one : cases) {
+        FlatMap<Merge> merges;
+        for (std::uint32_t rank = 0; rank < one.merges.size(); ++rank) merges.set(pack_pair(one.merges[rank].first, one.merges[rank].second), Merge{rank, rank + 2});
+        std::vector<TokenId> word, found;
+        for (const char symbol : one.word) word.push_back(symbol == '1');
+        const auto merger = fast::PairMerger::create(merges, 20);
+        fast::MergeSpace space;
+        merger->merge(word.size(), [&](std::size_t i) { return word[i]; }, [&](std::size_t i) { return merger->rank(word[i], word[i + 1]); }, space, found);
+        REQUIRE(found == merged_plainly(merges, word));
     }
 }
 

@@ -68,13 +68,12 @@ class MergeWindows {
                 left = still;
             }
             if (left > 0) return ids.resize(before), false;
-            // All but the last window, whose end is still to be joined. No token was taken by the joins at both ends of its window: if one was, it and what is
-            // before it would be at most 64 symbols less the first join's reach, and less than the other's reach would be behind; so the other reached farther,
-            // and, the same told from behind, so did the first.
+            // All but the last window, whose end is still to be joined. A token that the joins at both ends of its window took is settled by neither.
             for (std::size_t i = done == 0 ? 1 : 0; i <= round; ++i) {
                 const Tokens& window = windows_[i];
                 const bool last = i == round;
                 const std::size_t from_end = last ? 0 : joins_[i + 1].from_left, begin = joins_[i].from_right;
+                if (begin + from_end > window.size) return ids.resize(before), false;
                 if (last && done + round < windows) break;
                 for (std::size_t j = begin; j < window.size - from_end; ++j) ids.push_back(window.token[j].id);
                 for (std::size_t j = 0; !last && j < middles_[i + 1].size; ++j) ids.push_back(middles_[i + 1].token[j].id);
