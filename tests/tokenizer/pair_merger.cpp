@@ -143,13 +143,14 @@ TEST_CASE("windows of a long word are joined wherever tokens are short") {
         if (const auto pair = pack_pair(random() % 8, random() % std::min<TokenId>(next, 12)); merges.find(pair) == nullptr) merges.set(pair, Merge{rank, next++});
     const auto table = fast::MergeTable::create(merges, 200);
     REQUIRE(table.has_value());
-    const auto windows = std::make_unique<fast::MergeWindows>();
+    const auto space = std::make_unique<fast::MergeSpace>();
     for (std::size_t size = 65; size < 4000; size += size < 200 ? 1 : 97) {
         const auto word = random_word(random, size, 8);
         std::vector<TokenId> found = {7}, expected = merged_plainly(merges, word);
         expected.insert(expected.begin(), 7);
         INFO(size);
-        REQUIRE(windows->merge(*table, size, [&](std::size_t i) { return word[i]; }, [&](std::size_t i) { return table->rank(word[i], word[i + 1]); }, found));
+        REQUIRE(space->windows.merge(
+            *table, size, [&](std::size_t i) { return word[i]; }, [&](std::size_t i) { return table->rank(word[i], word[i + 1]); }, space->lanes, space->wide_lanes, found));
         REQUIRE(found == expected);
     }
 }

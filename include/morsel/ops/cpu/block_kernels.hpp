@@ -236,21 +236,21 @@ template <std::size_t Rows, Activation Kind>
             line += line < last_line ? to.stride : 0;
             add_products_avx2<Rows>(x, weight + i * 16, sum);
         }
-        const auto finish = [&](std::size_t row, std::size_t h, __m256 value) __attribute__((always_inline, target("avx2,fma"))) {
-            float* at = out + row * to.stride + h * 8;
-            value = activate_avx2<Kind>(_mm256_add_ps(value, bias[h]));
-            _mm256_storeu_ps(at, to.accumulate ? _mm256_add_ps(_mm256_loadu_ps(at), value) : value);
-        };
         if constexpr (Kind == Activation::none) {
 #pragma GCC unroll 6
             for (std::size_t r = 0; r < Rows; ++r) {
                 if (r == rows) break;
-                finish(r, 0, sum[r][0]), finish(r, 1, sum[r][1]);
+#pragma GCC unroll 2
+                for (std::size_t h = 0; h < 2; ++h) {
+                    float* at = out + r * to.stride + h * 8;
+                    const __m256 value = _mm256_add_ps(sum[r][h], bias[h]);
+                    _mm256_storeu_ps(at, to.accumulate ? _mm256_add_ps(_mm256_loadu_ps(at), value) : value);
+                }
             }
         } else {  // which needs the registers
             alignas(32) float y[Rows * 16];
             store_sums_avx2(sum, y);
-            for (std::size_t r = 0; r < rows; ++r) finish(r, 0, _mm256_load_ps(y + r * 16)), finish(r, 1, _mm256_load_ps(y + r * 16 + 8));
+            finish_vectors_avx2<Kind>({.bias = to.bias[0], .accumulate = to.accumulate}, 0, 0, rows, y, nullptr, out, to.stride);
         }
     }
 }

@@ -38,8 +38,9 @@ class BertWords {
         return words;
     }
 
-    // Calls put(id, begin, end, first) for every token: bytes of the unit, which is UTF-8, and whether a word begins with it. Gives false where the unit is for the plain pipeline, perhaps after
-    // some calls. `offsets`: whether the bytes must be right; else a word that a control was dropped from is told by its first and last.
+    // Calls put(id, begin, end, first) for every token: bytes of the unit, which is UTF-8, and whether a word begins with it. Gives false where the
+    // unit is for the plain pipeline, perhaps after some calls. `offsets`: whether the bytes must be right; else those of a word that a control was
+    // dropped from mean nothing.
     template <class Put> bool encode(std::string_view unit, std::string& scratch, bool offsets, Put&& put) const {
         for (std::size_t i = 0; i < unit.size();) {
             const Character first = character(unit, i);

@@ -53,8 +53,8 @@ class MergeTable {
 
     // The rank of a pair of ids, or no_rank.
     std::uint32_t rank(TokenId left, TokenId right) const noexcept {
-        const Lookup pair = ask_for(left, right);
-        return rank_in(pair.line->slots, pair);
+        const std::uint64_t key = key_of(left, right);
+        return rank_in(lines_[home(key)].slots, key);
     }
     // The same for up to 64 pairs in two steps: their cache lines are asked for before any is looked at.
     struct Lookup {
@@ -75,7 +75,7 @@ class MergeTable {
         look_up_plain(pairs, count, ranks);
     }
     void look_up_plain(const Lookup* pairs, std::size_t count, std::uint32_t* ranks) const noexcept {
-        for (std::size_t i = 0; i < count; ++i) ranks[i] = rank_in(pairs[i].line->slots, pairs[i]);
+        for (std::size_t i = 0; i < count; ++i) ranks[i] = rank_in(pairs[i].line->slots, pairs[i].key);
     }
 #if defined(__x86_64__)
     [[gnu::target("avx2"), gnu::noinline]] void look_up_avx2(const Lookup* pairs, std::size_t count, std::uint32_t* ranks) const noexcept {
@@ -93,7 +93,7 @@ class MergeTable {
         }
         for (; open != 0; open &= open - 1) {
             const auto i = static_cast<std::size_t>(std::countr_zero(open));
-            ranks[i] = rank_in(pairs[i].line->slots, pairs[i]);
+            ranks[i] = rank_in(pairs[i].line->slots, pairs[i].key);
         }
     }
 #endif
@@ -106,8 +106,8 @@ class MergeTable {
     std::size_t home(std::uint64_t key) const noexcept { return (key * factor_) >> shift_; }
 
     // The rank of a pair that is in this line, or in those behind it as long as they are full; or no_rank.
-    std::uint32_t rank_in(const std::uint64_t* slots, const Lookup& pair) const noexcept {
-        for (const std::uint64_t turned = ~pair.key << 24;;) {
+    std::uint32_t rank_in(const std::uint64_t* slots, std::uint64_t key) const noexcept {
+        for (const std::uint64_t turned = ~key << 24;;) {
             std::uint32_t found = 0;
             for (std::size_t i = 0; i < 8; ++i) found |= (slots[i] ^ turned) >> 24 == 0 ? static_cast<std::uint32_t>(slots[i]) & no_rank : 0;
             if (slots[7] == 0 || found != 0) [[likely]] return found ^ no_rank;

@@ -38,8 +38,8 @@ struct MergeSpace {
     std::vector<MergedToken> block = {}, next_block = {};
     std::vector<TokenId> characters = {};       // first symbols, where the caller has no other place for them
     std::vector<std::uint32_t> ranks = {};      // of each and the next
-    MergeLanes<16> lanes;                       // words that are merged together: short
-    MergeLanes<64> wide_lanes;                  // … and longer
+    MergeWindows::Narrow lanes;                 // words that are merged together: short
+    MergeWindows::Wide wide_lanes;              // … and longer
     MergeWindows windows;
 };
 
@@ -79,7 +79,7 @@ class PairMerger {
         }
         if (count <= space.lanes.most_symbols) return merge_one(count, symbol, first_rank, space.lanes, ids);
         if (count <= space.wide_lanes.most_symbols) return merge_one(count, symbol, first_rank, space.wide_lanes, ids);
-        if (space.windows.merge(merges_, count, symbol, first_rank, ids)) return;
+        if (space.windows.merge(merges_, count, symbol, first_rank, space.lanes, space.wide_lanes, ids)) return;
         if (count <= 2 * block_size) {
             merge_long(0, count, symbol, first_rank, space, space.block);
             for (const auto& token : space.block) ids.push_back(token.id);

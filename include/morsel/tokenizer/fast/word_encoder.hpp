@@ -40,7 +40,8 @@ template <class Miss>
                                    Miss& miss) {
     const auto word = [&](std::size_t i) { return std::string_view(text + starts[i], starts[i + 1] - starts[i]); };
     std::size_t learnt = 0;
-    const auto learn = [&](auto& lanes, const auto* places, auto&& insert) {
+    const auto learn = [&](auto& lanes, const std::uint8_t* places, auto&& insert) {
+        const unsigned version = cache.version();
         miss.merge(lanes);
         for (std::size_t lane = 0; lane < lanes.size(); ++lane) {
             scratch.clear();
@@ -49,21 +50,17 @@ template <class Miss>
         }
         learnt += lanes.size();
         lanes.clear();
+        if (cache.version() != version) batch.move_homes(begin, end, cache);
     };
     auto& lanes = miss.lanes();
     auto& wide_lanes = miss.wide_lanes();
     std::uint8_t places[std::decay_t<decltype(lanes)>::most], wide_places[std::decay_t<decltype(wide_lanes)>::most];
     std::uint64_t hashes[WordBatch::most];
-    unsigned version = cache.version();
-    const auto learn_short = [&] {
-        learn(lanes, places, [&](std::size_t i) { cache.insert(batch.keys[i], scratch); });
-        if (cache.version() != version) batch.move_homes(begin, end, cache), version = cache.version();
-    };
+    const auto learn_short = [&] { learn(lanes, places, [&](std::size_t i) { cache.insert(batch.keys[i], scratch); }); };
     const auto learn_long = [&] {
         learn(wide_lanes, wide_places, [&](std::size_t i) {
             if (cache.find_long(word(i), hashes[i]).data() == nullptr) cache.insert_long(word(i), hashes[i], scratch);
         });
-        if (cache.version() != version) batch.move_homes(begin, end, cache), version = cache.version();
     };
     lanes.clear(), wide_lanes.clear();
     for (std::size_t i = begin; i < end; ++i) {
