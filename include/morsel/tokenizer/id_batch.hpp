@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "morsel/core/dtype.hpp"
+#include "morsel/core/huge_pages.hpp"
 #include "morsel/core/threads.hpp"
 
 namespace morsel {
@@ -58,7 +59,7 @@ template <class Encode> void fill_batch(std::span<const std::string_view> texts,
         if (const std::size_t now = before + ids.size(); now > batch.ids.capacity()) {
             const std::size_t seen = bytes_before[appended], to_come = bytes - seen;
             const double expected = static_cast<double>(now) / static_cast<double>(std::max<std::size_t>(seen, 1)) * static_cast<double>(to_come) * 17 / 16;
-            batch.ids.reserve(std::max(2 * before, now + static_cast<std::size_t>(std::min(expected, static_cast<double>(to_come) / 2))));
+            reserve_more(batch.ids, now + static_cast<std::size_t>(std::min(expected, static_cast<double>(to_come) / 2)));
         }
         batch.ids.insert(batch.ids.end(), ids.begin(), ids.end());
         for (const std::size_t end : ends) batch.ends.push_back(before + end);
