@@ -29,12 +29,13 @@
 
 #include "morsel/core/dtype.hpp"
 #include "morsel/core/flat_map.hpp"
+#include "morsel/core/huge_pages.hpp"
 
 namespace morsel::fast {
 
 // A word of at most 15 bytes, zero-padded, its length in the last byte. No word has length 0, so all zeros is no key.
 struct alignas(16) WordKey {
-    std::uint64_t low = 0, high = 0;
+    std::uint64_t low, high;
     friend bool operator==(const WordKey&, const WordKey&) = default;
 };
 inline constexpr std::size_t short_word = 15;  // bytes
@@ -70,6 +71,9 @@ inline constexpr std::array<KeyRow, 17> key_rows = [] {
 #endif
     return key;
 }
+
+// Whether it is the key of a word of at most 15 bytes, not of a longer one.
+inline bool is_short(const WordKey& key) noexcept { return key.high >> 56 <= short_word; }
 
 // 65536 where the keys are equal, else another number below that has no such bit.
 [[gnu::always_inline]] inline unsigned same_key(const WordKey& a, const WordKey& b) noexcept {
@@ -125,6 +129,7 @@ class WordCache {
         } else {
             if ((arena_.size() + ids.size()) * sizeof(TokenId) > budget_ / 2) reset();
             slot.key = marked(key), slot.ids[0] = static_cast<std::uint32_t>(arena_.size());
+            reserve_more(arena_, arena_.size() + ids.size());
             arena_.insert(arena_.end(), ids.begin(), ids.end());
         }
         used_ += place(slot);
@@ -132,6 +137,9 @@ class WordCache {
 
     // Longer words.
     std::uint64_t hash(std::string_view word) const noexcept { return hash_of(word, seed_); }
+    // Asks for the memory of where such a word is listed, and then of the word.
+    void ask_for_long(std::uint64_t hash) const noexcept { __builtin_prefetch(&long_slots_[hash & long_mask_]); }
+    void ask_for_long_word(std::uint64_t hash) const noexcept { __builtin_prefetch(arena_.data() + long_slots_[hash & long_mask_].place); }
     // Their ids, or a null span where the word is unknown. Valid until the next insert.
     std::span<const TokenId> find_long(std::string_view word, std::uint64_t hash) const noexcept {
         const auto tag = static_cast<std::uint32_t>(hash >> 32);
@@ -150,6 +158,7 @@ class WordCache {
         if ((arena_.size() + need) * sizeof(TokenId) > budget_ / 2) reset();
         if (2 * (long_used_ + 1) > long_mask_) grow_long();
         const auto begin = static_cast<std::uint32_t>(arena_.size());
+        reserve_more(arena_, arena_.size() + need);
         arena_.resize(arena_.size() + need);
         arena_[begin] = static_cast<std::uint32_t>(word.size());
         std::memcpy(arena_.data() + begin + 1, word.data(), word.size());
@@ -164,8 +173,7 @@ class WordCache {
     }
 
   private:
-    static constexpr std::size_t probes = 4;                          // lines
-    static constexpr std::size_t page = std::size_t{2} << 20;  // a huge one
+    static constexpr std::size_t probes = 4;  // lines
     struct LongSlot {
         std::uint32_t tag = 0, low = 0;  // the hash, upper and lower half
         std::uint32_t place = 0;         // in the arena: length, bytes, ids
@@ -207,18 +215,18 @@ class WordCache {
         shift_ = 64 - std::countr_zero(count);
         ++version_;
     }
-    // Many lines lie in huge pages: every probe is another page, and a first pass gained 3 to 14 %. As the system gives them they are zeros, free slots,
-    // and are not written before they are used. Null where there is no such memory, or for few.
-    static std::unique_ptr<Line[], Free> map_lines(std::size_t bytes) noexcept {
+    // Many lines, every probe in another page, come from the system in huge ones: zeros, free slots, that are not written before they are used; a first
+    // pass gained 3 to 14 %. Null where there is no such memory, or for few.
+    static std::unique_ptr<Line[], Free> map_lines([[maybe_unused]] std::size_t bytes) noexcept {
 #if defined(__linux__)
-        if (bytes < page) return {nullptr, Free{}};
-        void* const memory = mmap(nullptr, bytes + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (bytes < huge_page) return {nullptr, Free{}};
+        void* const memory = mmap(nullptr, bytes + huge_page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (memory == MAP_FAILED) return {nullptr, Free{}};
         char* const first = static_cast<char*>(memory);
-        const std::size_t front = (page - reinterpret_cast<std::uintptr_t>(memory) % page) % page;  // to a border of pages
+        const std::size_t front = (huge_page - reinterpret_cast<std::uintptr_t>(memory) % huge_page) % huge_page;  // to a border of pages
         if (front != 0) munmap(first, front);
-        munmap(first + front + bytes, page - front);
-        static_cast<void>(madvise(first + front, bytes, MADV_HUGEPAGE));
+        munmap(first + front + bytes, huge_page - front);
+        prefer_huge_pages(first + front, bytes);
         return {reinterpret_cast<Line*>(first + front), Free{bytes}};
 #else
         return {nullptr, Free{}};
@@ -240,9 +248,11 @@ class WordCache {
         const auto old = std::move(lines_);
         make_lines(2 * count);
         used_ = 0;
-        for (std::size_t i = 0; i < count; ++i)
+        for (std::size_t i = 0; i < count; ++i) {
+            for (std::size_t j = 0; j < 2; ++j) __builtin_prefetch(&lines_[(2 * (i + 16) + j) & line_mask_], 1);  // where the words of old line i + 16 go
             for (const Slot& slot : old[i].slots)
                 if (slot.key != WordKey{}) used_ += place(slot);
+        }
     }
     void place_long(const LongSlot& slot) noexcept {
         std::size_t at = slot.low & long_mask_;
@@ -250,8 +260,10 @@ class WordCache {
         long_slots_[at] = slot;
     }
     void grow_long() {
-        std::vector<LongSlot> old(2 * long_slots_.size());
+        std::vector<LongSlot> old;
         old.swap(long_slots_);
+        reserve_more(long_slots_, 2 * old.size());
+        long_slots_.resize(2 * old.size());
         long_mask_ = long_slots_.size() - 1;
         for (const LongSlot& slot : old)
             if (slot.count != 0) place_long(slot);

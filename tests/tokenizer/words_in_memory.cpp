@@ -1,0 +1,130 @@
+// Words out of the memory of words (fast/word_encoder.hpp) have the ids that the model gives them alone: known and new ones, short and long ones, words that
+// come again while they are still being learnt, and when the memory is full and begins anew.
+#include <algorithm>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "morsel/tokenizer/fast/byte_pair_merger.hpp"
+#include "morsel/tokenizer/fast/word_encoder.hpp"
+#include "support/catch.hpp"
+#include "support/load_tokenizer.hpp"
+#include "support/reference_data.hpp"
+#include "support/rounds.hpp"
+
+using namespace morsel;
+using namespace morsel::fast;
+using namespace morsel_test;
+
+namespace {
+
+// New words one by one, or many in step.
+struct Alone {
+    const BytePairMerger& merger;
+    MergeSpace& space;
+    std::size_t learnt = 0;
+    void operator()(std::string_view word, std::vector<TokenId>& ids) { ++learnt, merger.encode(word, space, ids); }
+};
+struct InStep {
+    const BytePairMerger& merger;
+    MergeSpace& space;
+    std::size_t learnt = 0, added = 0;
+    void operator()(std::string_view word, std::vector<TokenId>& ids) { ++learnt, merger.encode(word, space, ids); }
+    MergeLanes<16>& lanes() const { return space.lanes; }
+    MergeLanes<64>& wide_lanes() const { return space.wide_lanes; }
+    template <std::size_t Symbols> bool add(std::string_view word, MergeLanes<Symbols>& lanes) {
+        if (word.size() % 7 == 3) return false;  // as words do that are tokens without a merge
+        ++learnt, ++added, merger.add(word, lanes);
+        return true;
+    }
+    template <std::size_t Symbols> void merge(MergeLanes<Symbols>& lanes) const { merger.merge(lanes); }
+};
+
+struct Words {
+    std::string text;
+    std::vector<std::uint32_t> starts{0};
+    void add(std::string_view word) { text += word, starts.push_back(static_cast<std::uint32_t>(text.size())); }
+    std::size_t size() const { return starts.size() - 1; }
+    std::string_view operator[](std::size_t i) const { return std::string_view(text).substr(starts[i], starts[i + 1] - starts[i]); }
+};
+
+std::string random_word(std::mt19937& random) {
+    const unsigned kind = random() % 20;
+    std::string word(1 + (kind < 14 ? random() % 15 : kind < 19 ? random() % 64 : random() % 300), ' ');
+    for (char& c : word) c = "etaoinshrdlu\xc3\xa9 "[random() % 15];
+    return word;
+}
+
+// Some hundred words, some of which come again soon after, others from a stock that is known after a while.
+Words random_words(std::mt19937& random, const std::vector<std::string>& stock) {
+    Words words;
+    const std::size_t stock_share = random() % 100, again_share = random() % 60;
+    for (std::size_t n = random() % 900; n > 0; --n)
+        if (random() % 100 < stock_share) words.add(stock[random() % stock.size()]);
+        else if (words.size() > 0 && random() % 100 < again_share) words.add(std::string(words[words.size() - 1 - random() % std::min<std::size_t>(words.size(), 100)]));
+        else words.add(random_word(random));
+    words.text.append(16, '\0');  // readable behind every word
+    return words;
+}
+
+template <class Miss> void words_equal_themselves(const BytePairMerger& merger) {
+    std::mt19937 random(17);
+    std::vector<std::string> stock;
+    for (int i = 0; i < 2000; ++i) stock.push_back(random_word(random));
+    WordCache cache(0);  // as little as there may be
+    MergeSpace space, other_space;
+    Miss miss{merger, space};
+    std::vector<TokenId> scratch, ids;
+    Buffer<TokenId> out;
+    std::size_t all = 0;
+    for (int i = 0; i < rounds(400); ++i) {
+        const Words words = random_words(random, stock);
+        all += words.size();
+        if (i % 3 == 0) out.clear();
+        const std::size_t before = out.size();
+        encode_words(words.text.data(), words.starts.data(), words.size(), cache, scratch, out, miss);
+        const auto found = out.values().subspan(before);
+        std::size_t at = 0;
+        for (std::size_t w = 0; w < words.size(); at += ids.size(), ++w) {
+            ids.clear();
+            merger.encode(words[w], other_space, ids);
+            INFO("round " << i << ", word " << w << " of " << words.size() << ": " << words[w]);
+            REQUIRE(at + ids.size() <= found.size());
+            REQUIRE(std::equal(ids.begin(), ids.end(), found.begin() + static_cast<std::ptrdiff_t>(at)));
+        }
+        REQUIRE(at == found.size());
+    }
+    CHECK(miss.learnt > all / 5);  // both ways are taken
+    CHECK(miss.learnt < all * 4 / 5);
+    if constexpr (requires { miss.added; }) CHECK(miss.added > miss.learnt / 2);
+}
+
+}  // namespace
+
+TEST_CASE("words out of the memory have the ids of each alone") {
+    const Tokenizer tokenizer = morsel_test::load_tokenizer(test_data() / "tokenizers/byte_level.json");
+    const auto merger = BytePairMerger::create(std::get<Bpe>(tokenizer.parts().model));
+    REQUIRE(merger);
+    SECTION("learnt one by one") { words_equal_themselves<Alone>(*merger); }
+    SECTION("learnt in step") { words_equal_themselves<InStep>(*merger); }
+}
+
+TEST_CASE("a new word is learnt once, however often it comes") {
+    const Tokenizer tokenizer = morsel_test::load_tokenizer(test_data() / "tokenizers/byte_level.json");
+    const auto merger = BytePairMerger::create(std::get<Bpe>(tokenizer.parts().model));
+    REQUIRE(merger);
+    for (const std::string word : {"seldom", "a word of more than fifteen bytes"}) {
+        Words words;
+        for (int i = 0; i < 50; ++i) words.add(word);
+        words.text.append(16, '\0');
+        WordCache cache(0);
+        MergeSpace space;
+        InStep miss{*merger, space};
+        std::vector<TokenId> scratch, ids;
+        Buffer<TokenId> out;
+        encode_words(words.text.data(), words.starts.data(), words.size(), cache, scratch, out, miss);
+        CHECK(miss.learnt == 1);
+        merger->encode(word, space, ids);
+        CHECK(out.size() == 50 * ids.size());
+    }
+}
