@@ -35,7 +35,7 @@ class OtherWords {
         at = std::copy(ids.begin(), ids.end(), at);
         return ids.data() != nullptr;
     }
-    // Sets word i of the text aside, which `before` ids are before.
+    // Sets word i of the text aside, a long one or one that find_short did not find; `before` ids are before it.
     [[gnu::always_inline]] void add(std::size_t i, std::size_t before) noexcept { words_[size_] = static_cast<std::uint32_t>(i), before_[size_++] = before; }
 
     // Puts the ids of all words that were set aside into `out`, which has those of the others.
@@ -105,12 +105,12 @@ class OtherWords {
             if (!miss_.add(word(k), lanes)) alone[many_alone++] = static_cast<std::uint8_t>(k);
             else if (lanes.full()) learn_all(lanes, in);
         };
-        std::uint8_t seen[128];  // new words, by bits of their hashes
+        std::uint8_t seen[256];  // new words, by bits of their hashes
         std::memset(seen, most, sizeof seen);
         static_assert(most < 256);
         narrow.clear(), wide.clear();
         for (std::size_t k = 0; k < size_; ++k) {
-            if (find(k)) continue;
+            if (!is_short(k) && find(k)) continue;  // short ones have been looked for; if since then one has been learnt, it has been seen
             std::uint8_t& first = seen[hashes_[k] / (is_short(k) ? sizeof(WordCache::Line) : 1) % sizeof seen];
             if (first != most && word(first) == word(k)) {
                 again[many_again] = static_cast<std::uint8_t>(k), same[many_again++] = first;
