@@ -1,18 +1,17 @@
-// The tokens of a vocabulary as a trie over bytes, to find the tokens that a text begins with in one walk. The edges lie in one
-// hash table (node and byte → node), eight bytes each: children need no arrays, and a walk costs one probe a byte. The node of a token
-// has the token's id for its number. Seven bits of an edge tell which bytes may follow its node, so most walks end without a probe in vain.
+// The tokens of a vocabulary as a trie over bytes, to find the tokens that a text begins with in one walk. A double array (J. Aoe, An
+// efficient digital search algorithm by using a double-array structure, 1989): the child of a node by byte b is the cell base(node) ^ b.
+// A cell is eight bytes, few are free, and those of one word lie near each other: a walk looks into memory once a byte, and what it waits
+// for is that this memory is small. Seven bits of a cell tell which bytes may follow, so most walks end without a look in vain.
 #pragma once
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <random>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "morsel/core/dtype.hpp"
+#include "morsel/tokenizer/fast/double_array.hpp"
 #include "morsel/tokenizer/models/vocabulary.hpp"
 
 namespace morsel::fast {
@@ -24,37 +23,32 @@ class TokenTrie {
         std::size_t size = 0;  // bytes; 0: no token
     };
 
-    // Nothing where there are 2^24 nodes or more.
+    // Nothing where there are 2^24 ids, or cells.
     static std::optional<TokenTrie> create(const Vocabulary& vocabulary) {
+        if (vocabulary.id_bound() > no_id) return std::nullopt;
+        std::vector<Token> tokens;
+        tokens.reserve(vocabulary.size());
+        vocabulary.for_each([&](std::string_view text, TokenId id) {
+            if (!text.empty()) tokens.push_back({head_of(text), text, id});
+        });
+        std::sort(tokens.begin(), tokens.end(), [](const Token& a, const Token& b) { return a.head != b.head ? a.head < b.head : a.text < b.text; });
         TokenTrie trie;
-        std::random_device device;
-        trie.factor_ = (std::uint64_t{device()} << 32 | device()) | 1;
-        trie.resize(std::size_t{1} << 12);
-        // The shorter ones first: then a node on the way to a token is a token already, or never will be one.
-        std::array<std::vector<std::pair<std::string_view, TokenId>>, 64> by_size;
-        vocabulary.for_each([&](std::string_view token, TokenId id) { by_size[std::min(token.size(), by_size.size() - 1)].emplace_back(token, id); });
-        std::sort(by_size.back().begin(), by_size.back().end(), [](const auto& a, const auto& b) { return a.first.size() < b.first.size(); });
-        if (vocabulary.id_bound() >= no_id) return std::nullopt;
-        trie.next_node_ = static_cast<std::uint32_t>(vocabulary.id_bound());
-        trie.root_ = trie.next_node_++;
-        for (std::size_t size = 1; size < by_size.size(); ++size)
-            for (const auto& [token, id] : by_size[size])
-                if (!trie.add(token, id)) return std::nullopt;
+        if (!trie.place(tokens)) return std::nullopt;
         return trie;
     }
 
     // Where a walk begins, and where one has come to.
     struct Place {
-        std::uint32_t node = 0, next_bytes = 0;  // a number; bit bin(byte): such a byte may follow
+        std::uint32_t base = 0, next_bytes = 0;  // next_bytes: bit bin(byte), such a byte may follow
     };
-    Place root() const noexcept { return {root_, all_bytes}; }
+    Place root() const noexcept { return root_; }
     // Where `text` leads to; nothing where it begins no token.
     std::optional<Place> walk(std::string_view text) const noexcept {
         Place at = root();
         for (const char byte : text) {
-            const std::uint64_t edge = follow(at, byte);
-            if (edge == free_slot) return std::nullopt;
-            at = place_of(edge);
+            const std::uint64_t cell = child(at, byte);
+            if (cell == free_cell) return std::nullopt;
+            at = place_of(cell);
         }
         return at;
     }
@@ -63,10 +57,10 @@ class TokenTrie {
     Match longest(std::string_view text, Place from) const noexcept {
         Match found;
         for (std::size_t i = 0; i < text.size(); ++i) {
-            const std::uint64_t edge = follow(from, text[i]);
-            if (edge == free_slot) break;
-            from = place_of(edge);
-            if ((edge & is_token) != 0) found = {from.node, i + 1};
+            const std::uint64_t cell = child(from, text[i]);
+            if (cell == free_cell) break;
+            from = place_of(cell);
+            if (id_of(cell) != no_id) found = {id_of(cell), i + 1};
         }
         return found;
     }
@@ -75,62 +69,91 @@ class TokenTrie {
     template <class F> void for_each_prefix(std::string_view text, F&& f) const {
         Place at = root();
         for (std::size_t i = 0; i < text.size(); ++i) {
-            const std::uint64_t edge = follow(at, text[i]);
-            if (edge == free_slot) return;
-            at = place_of(edge);
-            if ((edge & is_token) != 0) f(i + 1, at.node);
+            const std::uint64_t cell = child(at, text[i]);
+            if (cell == free_cell) return;
+            at = place_of(cell);
+            if (id_of(cell) != no_id) f(i + 1, id_of(cell));
         }
     }
 
+    // Bytes in use.
+    std::size_t size_bytes() const noexcept { return cells_.size() * sizeof(std::uint64_t); }
+
   private:
-    // A slot: key (node 24 bits, byte 8 bits) | whether the child is a token | which bytes may follow the child, 7 bits | child 24 bits.
-    static constexpr std::uint64_t free_slot = ~std::uint64_t{0}, is_token = std::uint64_t{1} << 31;
-    static constexpr std::uint32_t no_id = (1u << 24) - 1, all_bytes = 0x7F;
+    // id of the token that ends here, or no_id, 24 bits | base 24 bits | which bytes may follow, 7 bits | 1: not free | the byte that leads here, 8 bits
+    static constexpr std::uint64_t free_cell = 0;
+    static constexpr std::uint32_t no_id = (1u << 24) - 1;
 
-    static std::uint64_t key_of(std::uint32_t node, char byte) noexcept { return std::uint64_t{node} << 8 | static_cast<unsigned char>(byte); }
-    static std::uint32_t bin(char byte) noexcept { return (static_cast<unsigned char>(byte) & 7u) % 7; }
-    static Place place_of(std::uint64_t edge) noexcept { return {static_cast<std::uint32_t>(edge) & no_id, static_cast<std::uint32_t>(edge >> 24) & all_bytes}; }
+    static std::uint32_t bin(unsigned char byte) noexcept { return (byte & 7u) % 7; }
+    static bool may_follow(Place from, unsigned char byte) noexcept { return (from.next_bytes >> bin(byte) & 1) != 0; }
+    static TokenId id_of(std::uint64_t cell) noexcept { return static_cast<TokenId>(cell) & no_id; }
+    static Place place_of(std::uint64_t cell) noexcept { return {static_cast<std::uint32_t>(cell >> 24) & 0xffffff, static_cast<std::uint32_t>(cell >> 48) & 0x7f}; }
+    static bool leads(std::uint64_t cell, unsigned char byte) noexcept { return cell >> 55 == (std::uint64_t{byte} << 1 | 1); }
+    static std::uint64_t cell_of(unsigned char byte, TokenId id) noexcept { return (std::uint64_t{byte} << 1 | 1) << 55 | id; }
+    static std::uint64_t bits_of(Place place) noexcept { return std::uint64_t{place.next_bytes} << 48 | std::uint64_t{place.base} << 24; }
 
-    // The edge from there by that byte, or free_slot.
-    std::uint64_t follow(Place from, char byte) const noexcept { return (from.next_bytes >> bin(byte) & 1) != 0 ? slots_[slot_of(key_of(from.node, byte))] : free_slot; }
-    // Where that key is, or belongs.
-    std::size_t slot_of(std::uint64_t key) const noexcept {
-        std::size_t at = (key * factor_) >> shift_;
-        while (slots_[at] != free_slot && slots_[at] >> 32 != key) at = (at + 1) & (slots_.size() - 1);
-        return at;
+    // The cell that this byte leads to, or free_cell.
+    std::uint64_t child(Place from, char c) const noexcept {
+        const auto byte = static_cast<unsigned char>(c);
+        if (!may_follow(from, byte)) return free_cell;
+        const std::uint64_t cell = cells_[from.base ^ byte];
+        return leads(cell, byte) ? cell : free_cell;
     }
-    bool add(std::string_view token, TokenId id) {
-        std::uint32_t node = root_;
-        std::uint64_t key_before = 0;  // of the edge to that node
-        for (std::size_t i = 0; i < token.size(); ++i) {
-            const std::uint64_t key = key_of(node, token[i]);
-            std::size_t slot = slot_of(key);
-            if (slots_[slot] == free_slot) {
-                if (next_node_ >= no_id) return false;
-                if (2 * ++edges_ > slots_.size()) resize(2 * slots_.size()), slot = slot_of(key);
-                const bool ends = i + 1 == token.size();
-                slots_[slot] = key << 32 | (ends ? is_token | id : next_node_++);
-                if (i > 0) slots_[slot_of(key_before)] |= std::uint64_t{1} << (24 + bin(token[i]));
+
+    struct Token {
+        std::uint64_t head;  // its first eight bytes as a number: the text itself is far away
+        std::string_view text;
+        TokenId id;
+        unsigned char byte(std::size_t i) const noexcept { return static_cast<unsigned char>(i < 8 ? head >> (56 - 8 * i) : static_cast<unsigned char>(text[i])); }
+    };
+    static std::uint64_t head_of(std::string_view text) noexcept {
+        std::uint64_t head = 0;
+        for (std::size_t i = 0; i < 8; ++i) head = head << 8 | (i < text.size() ? static_cast<unsigned char>(text[i]) : 0u);
+        return head;
+    }
+
+    // Places the nodes of these tokens, which are sorted, depth first, so that what follows each other lies near. Every base belongs to one node: so the byte is
+    // enough to tell whose child a cell is.
+    bool place(const std::vector<Token>& tokens) {
+        struct Node {
+            std::size_t first, last;  // tokens that begin with the way to it
+            std::size_t depth, cell;  // bytes of it; where the node lies
+        };
+        constexpr std::size_t no_cell = ~std::size_t{0};  // the root
+        DoubleArray array;
+        std::vector<Node> open{{0, tokens.size(), 0, no_cell}}, children;
+        std::vector<unsigned char> bytes;
+        while (!open.empty()) {
+            const Node node = open.back();
+            open.pop_back();
+            bytes.clear(), children.clear();
+            for (std::size_t i = node.first; i < node.last; ++i) {
+                if (tokens[i].text.size() == node.depth) continue;  // the node itself
+                const unsigned char byte = tokens[i].byte(node.depth);
+                if (bytes.empty() || bytes.back() != byte) bytes.push_back(byte), children.push_back({i, i, node.depth + 1, 0});
+                children.back().last = i + 1;
             }
-            node = static_cast<std::uint32_t>(slots_[slot]) & no_id;
-            key_before = key;
+            if (bytes.empty()) continue;
+            const auto base = array.take(bytes);
+            if (!base) return false;
+            cells_.resize(array.size(), free_cell);
+            Place place{*base, 0};
+            for (std::size_t k = 0; k < bytes.size(); ++k) {
+                const Token& first = tokens[children[k].first];
+                children[k].cell = *base ^ bytes[k];
+                cells_[children[k].cell] = cell_of(bytes[k], first.text.size() == children[k].depth ? first.id : no_id);
+                place.next_bytes |= 1u << bin(bytes[k]);
+            }
+            if (node.cell == no_cell) root_ = place;
+            else cells_[node.cell] |= bits_of(place);
+            for (std::size_t k = children.size(); k-- > 0;)
+                if (const Node& child = children[k]; tokens[child.last - 1].text.size() > child.depth) open.push_back(child);  // others are leaves
         }
         return true;
     }
-    void resize(std::size_t capacity) {
-        std::vector<std::uint64_t> old(capacity, free_slot);
-        old.swap(slots_);
-        shift_ = 64;
-        for (std::size_t n = capacity; n > 1; n /= 2) --shift_;
-        for (const std::uint64_t slot : old)
-            if (slot != free_slot) slots_[slot_of(slot >> 32)] = slot;
-    }
 
-    std::uint64_t factor_ = 1;  // secret, since the tokens come from files
-    int shift_ = 0;
-    std::vector<std::uint64_t> slots_;  // power of two
-    std::uint32_t root_ = 0, next_node_ = 0;
-    std::size_t edges_ = 0;
+    std::vector<std::uint64_t> cells_;
+    Place root_;  // without tokens, nothing may follow
 };
 
 }  // namespace morsel::fast
