@@ -42,16 +42,29 @@ class OtherWords {
     [[gnu::noinline]] void finish(Buffer<TokenId>& out) {
         ids_.clear(), total_ = 0;
         for (std::size_t k = 0; k < size_; ++k) {
-            if (is_short(k)) hashes_[k] = cache_.home(key(k));
+            if (is_short(k)) hashes_[k] = cache_.home(key(k)) / sizeof(WordCache::Line);
             else cache_.ask_for_long(hashes_[k] = cache_.hash(word(k)));
         }
         for (std::size_t k = 0; k < size_; ++k)
             if (!is_short(k)) cache_.ask_for_long_word(hashes_[k]);
-        if constexpr (requires { miss_.lanes(); }) {
-            find_or_learn_in_lanes();
-        } else {
-            for (std::size_t k = 0; k < size_; ++k)
-                if (!find(k)) learn(k);
+        std::uint8_t fresh[most], again[most], same[most];  // words to learn; words that come again among these, and as which
+        std::size_t many_fresh = 0, many_again = 0;
+        std::uint8_t seen[256];  // words to learn, by bits of their hashes
+        std::memset(seen, most, sizeof seen);
+        static_assert(most < 256);
+        for (std::size_t k = 0; k < size_; ++k) {
+            if (!is_short(k) && find_long(k)) continue;
+            std::uint8_t& one = seen[hashes_[k] % sizeof seen];
+            if (one != most && word(one) == word(k)) {
+                again[many_again] = static_cast<std::uint8_t>(k), same[many_again++] = one;
+            } else {
+                one = fresh[many_fresh++] = static_cast<std::uint8_t>(k);
+            }
+        }
+        learn({fresh, many_fresh});
+        for (std::size_t i = 0; i < many_again; ++i) {
+            begin_[again[i]] = begin_[same[i]];
+            total_ += count_[again[i]] = count_[same[i]];
         }
         put_between(out);
         size_ = 0;
@@ -70,15 +83,9 @@ class OtherWords {
         return {ids_.data() + begin_[k], count_[k]};
     }
 
-    // Whether the memory has word k.
-    bool find(std::size_t k) {
-        std::span<const TokenId> known;
-        if (is_short(k)) {
-            const WordKey short_key = key(k);
-            known = cache_.find(short_key, cache_.home(short_key));  // lines may have moved
-        } else {
-            known = cache_.find_long(word(k), hashes_[k]);
-        }
+    // Whether the memory has word k, a long one.
+    bool find_long(std::size_t k) {
+        const auto known = cache_.find_long(word(k), hashes_[k]);
         if (known.data() != nullptr) set(k, [&] { ids_.insert(ids_.end(), known.begin(), known.end()); });
         return known.data() != nullptr;
     }
@@ -86,47 +93,38 @@ class OtherWords {
         if (is_short(k)) cache_.insert(key(k), ids);
         else cache_.insert_long(word(k), hashes_[k], ids);
     }
-    void learn(std::size_t k) { remember(k, set(k, [&] { miss_(word(k), ids_); })); }
+    void learn_alone(std::size_t k) { remember(k, set(k, [&] { miss_(word(k), ids_); })); }
 
-    void find_or_learn_in_lanes() {
+    void learn(std::span<const std::uint8_t> words) {
+        if constexpr (requires { miss_.lanes(); }) return learn_in_lanes(words);
+        for (const std::size_t k : words) learn_alone(k);
+    }
+    void learn_in_lanes(std::span<const std::uint8_t> words)
+        requires requires(Miss& miss) { miss.lanes(); }
+    {
         auto& narrow = miss_.lanes();
         auto& wide = miss_.wide_lanes();
-        std::uint8_t in_narrow[std::decay_t<decltype(narrow)>::most], in_wide[std::decay_t<decltype(wide)>::most];  // word of each lane
+        std::uint8_t in_narrow[std::decay_t<decltype(narrow)>::most], in_wide[std::decay_t<decltype(wide)>::most], alone[most];  // words of the lanes; of none
+        std::size_t many_alone = 0;
         const auto learn_all = [&](auto& lanes, std::uint8_t* in) {
             miss_.merge(lanes);
             for (std::size_t lane = 0; lane < lanes.size(); ++lane)
                 remember(in[lane], set(in[lane], [&] { lanes.for_each_token(lane, [&](TokenId id, std::size_t, std::size_t) { ids_.push_back(id); }); }));
             lanes.clear();
         };
-        std::uint8_t alone[most], again[most], same[most];  // words that fit no lane; words that come again while they are learnt, and as which ones
-        std::size_t many_alone = 0, many_again = 0;
-        const auto add = [&](auto& lanes, std::uint8_t* in, std::size_t k) {
-            in[lanes.size()] = static_cast<std::uint8_t>(k);
-            if (!miss_.add(word(k), lanes)) alone[many_alone++] = static_cast<std::uint8_t>(k);
+        const auto add = [&](auto& lanes, std::uint8_t* in, std::uint8_t k) {
+            in[lanes.size()] = k;
+            if (!miss_.add(word(k), lanes)) alone[many_alone++] = k;
             else if (lanes.full()) learn_all(lanes, in);
         };
-        std::uint8_t seen[256];  // new words, by bits of their hashes
-        std::memset(seen, most, sizeof seen);
-        static_assert(most < 256);
         narrow.clear(), wide.clear();
-        for (std::size_t k = 0; k < size_; ++k) {
-            if (!is_short(k) && find(k)) continue;  // short ones have been looked for; if since then one has been learnt, it has been seen
-            std::uint8_t& first = seen[hashes_[k] / (is_short(k) ? sizeof(WordCache::Line) : 1) % sizeof seen];
-            if (first != most && word(first) == word(k)) {
-                again[many_again] = static_cast<std::uint8_t>(k), same[many_again++] = first;
-                continue;
-            }
-            first = static_cast<std::uint8_t>(k);
+        for (const std::uint8_t k : words) {
             if (is_short(k)) add(narrow, in_narrow, k);
             else if (word(k).size() <= wide.most_symbols) add(wide, in_wide, k);
-            else alone[many_alone++] = static_cast<std::uint8_t>(k);
+            else alone[many_alone++] = k;
         }
         learn_all(narrow, in_narrow), learn_all(wide, in_wide);
-        for (std::size_t i = 0; i < many_alone; ++i) learn(alone[i]);
-        for (std::size_t i = 0; i < many_again; ++i) {
-            begin_[again[i]] = begin_[same[i]];
-            total_ += count_[again[i]] = count_[same[i]];
-        }
+        for (std::size_t i = 0; i < many_alone; ++i) learn_alone(alone[i]);
     }
 
     void put_between(Buffer<TokenId>& out) const {
@@ -152,7 +150,7 @@ class OtherWords {
     std::size_t size_ = 0, total_ = 0;                                // words; ids of all of them
     std::uint32_t words_[most];                                       // numbers in the text
     std::size_t before_[most], begin_[most], count_[most];            // ids of others; in ids_
-    std::uint64_t hashes_[most];                                      // of a short word its home line when it was looked for
+    std::uint64_t hashes_[most];                                      // of a short word its home line
 };
 
 }  // namespace morsel::fast
