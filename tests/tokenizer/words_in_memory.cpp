@@ -128,3 +128,24 @@ TEST_CASE("a new word is learnt once, however often it comes") {
         CHECK(out.size() == 50 * ids.size());
     }
 }
+
+TEST_CASE("short words of many ids") {
+    // As where a normalizer makes many characters of one: U+FDFA becomes eighteen.
+    struct Many {
+        void operator()(std::string_view word, std::vector<TokenId>& ids) { ids.insert(ids.end(), static_cast<std::size_t>(word[0] - '0') * 5, static_cast<TokenId>(word.size())); }
+    };
+    for (const std::size_t count : {std::size_t{1}, std::size_t{64}, std::size_t{900}}) {
+        Words words;
+        for (std::size_t i = 0; i < count; ++i) words.add(std::string(1, static_cast<char>('0' + i % 10)) + std::string(i % 14, 'x'));
+        words.text.append(16, '\0');
+        WordCache cache(0);
+        Many miss;
+        std::vector<TokenId> scratch, expected;
+        for (std::size_t i = 0; i < count; ++i) miss(words[i], expected);
+        for (int pass = 0; pass < 3; ++pass) {
+            Buffer<TokenId> out;
+            encode_words(words.text.data(), words.starts.data(), words.size(), cache, scratch, out, miss);
+            REQUIRE(std::equal(expected.begin(), expected.end(), out.values().begin(), out.values().end()));
+        }
+    }
+}

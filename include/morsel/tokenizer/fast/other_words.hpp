@@ -28,7 +28,7 @@ class OtherWords {
         : text_(text), starts_(starts), cache_(cache), ids_(scratch), miss_(miss) {}
 
     std::size_t size() const noexcept { return size_; }
-    // Writes the ids of a short word that the memory has; gives false for a new or a longer one.
+    // Writes the ids of a short word that the memory has, at most WordCache::most_ids, to `at`, which comes to stand behind them; gives false for a new or a longer one.
     [[gnu::noinline]] bool find_short(const WordKey& key, std::size_t home, TokenId*& at) const noexcept {
         if (!fast::is_short(key)) return false;
         const auto ids = cache_.find(key, home);

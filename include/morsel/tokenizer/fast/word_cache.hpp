@@ -3,7 +3,8 @@
 // of them alone, so a hit is exact. Not shared between threads; workspace_pool.hpp lends one to each call.
 //
 //   at most 15 bytes:  line of 64 bytes = 2 slots of { key 16 bytes | 3 ids | count }, the home line and three more probed
-//     and of more ids: the slot has the key with a mark and the ids' place in the arena
+//     and of up to 15 ids: the slot has the key with a mark and the ids' place in the arena
+//     and of more, which normalizers make of a few characters: not remembered, so that 15 is what a word may need room for
 //   others:            { hash, place } → the arena, where bytes and ids lie one after another
 //
 // Bounded: when the budget is used up, short words replace each other in their home line, and the arena begins anew.
@@ -87,7 +88,7 @@ inline bool is_short(const WordKey& key) noexcept { return key.high >> 56 <= sho
 
 class WordCache {
   public:
-    static constexpr std::size_t inline_ids = 3;
+    static constexpr std::size_t inline_ids = 3, most_ids = 15;  // of a short word: in its slot; at all
 
     struct Slot {
         WordKey key = {};
@@ -122,6 +123,7 @@ class WordCache {
         return {};
     }
     void insert(const WordKey& key, std::span<const TokenId> ids) {
+        if (ids.size() > most_ids) return;
         if (used_ > line_mask_ && 2 * (line_mask_ + 1) * sizeof(Line) <= budget_ / 2) grow();
         Slot slot{key, {}, static_cast<std::uint32_t>(ids.size())};
         if (ids.size() <= inline_ids) {

@@ -25,7 +25,7 @@ void encode_words(const char* text, const std::uint32_t* starts, std::size_t cou
     for (std::size_t first = 0; first < count; first += batch.most) {
         const std::size_t n = std::min(batch.most, count - first);
         batch.ask_for(text, starts + first, n, cache);
-        TokenId* at = out.reserve(batch.most * short_word + 4);
+        TokenId* at = out.reserve(batch.most * WordCache::most_ids + 4);
         for (std::size_t i = 0; i < n; ++i) {
             const auto [slot, known] = batch.find(i, cache);
             std::memcpy(at, slot.ids, 16);
