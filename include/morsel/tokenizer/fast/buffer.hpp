@@ -9,6 +9,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "morsel/core/huge_pages.hpp"
+
 namespace morsel::fast {
 
 template <class T> class Buffer {
@@ -45,6 +47,7 @@ template <class T> class Buffer {
     void grow(std::size_t need) {
         const std::size_t capacity = std::max(need, 2 * capacity_ + 256);
         std::unique_ptr<T[]> memory = std::make_unique_for_overwrite<T[]>(capacity);
+        prefer_huge_pages(memory.get(), capacity * sizeof(T));
         if (size_ > 0) std::memcpy(memory.get(), memory_.get(), size_ * sizeof(T));
         memory_ = std::move(memory), capacity_ = capacity;
     }
