@@ -60,7 +60,7 @@ void trie_equals_vocabulary(const std::vector<std::string>& tokens, std::string_
         Found expected, found;
         for (std::size_t size = 1; size <= text.size(); ++size)
             if (const auto id = vocabulary.id(std::string_view(text).substr(0, size))) expected.emplace_back(size, *id);
-        trie->for_each_prefix(text, [&](std::size_t size, TokenId id) { found.emplace_back(size, id); });
+        trie->for_each_prefix(text, trie->root(), [&](std::size_t size, TokenId id) { found.emplace_back(size, id); });
         INFO(tokens.size() << " tokens, text of " << text.size() << " bytes");
         REQUIRE(found == expected);
         const auto longest = trie->longest(text, trie->root());

@@ -13,9 +13,6 @@ namespace morsel::fast {
 
 class DoubleArray {
   public:
-    static constexpr std::size_t block = 256;
-    static constexpr std::size_t most_cells = std::size_t{1} << 24;
-
     // The array is cells [0, size()).
     std::size_t size() const noexcept { return cells_.size(); }
 
@@ -32,7 +29,8 @@ class DoubleArray {
 
   private:
     static constexpr std::uint32_t none = 0xffffffffu;
-    static constexpr std::size_t most_open = 16, most_tries = 128;
+    static constexpr std::size_t most_cells = std::size_t{1} << 24, block = 256;
+    static constexpr std::size_t most_open = 16, most_tries = 128;  // blocks; free cells
     struct Cell {
         std::uint32_t before, next;  // free ones, of open blocks, the oldest first
         bool taken, is_base;

@@ -56,22 +56,16 @@ class TokenTrie {
     // The longest token that is the way to `from` and then bytes of `text`, at least one of them; its size counts those alone.
     Match longest(std::string_view text, Place from) const noexcept {
         Match found;
-        for (std::size_t i = 0; i < text.size(); ++i) {
-            const std::uint64_t cell = child(from, text[i]);
-            if (cell == free_cell) break;
-            from = place_of(cell);
-            if (id_of(cell) != no_id) found = {id_of(cell), i + 1};
-        }
+        for_each_prefix(text, from, [&](std::size_t size, TokenId id) { found = {id, size}; });
         return found;
     }
 
-    // f(size, id) for every token that `text` begins with, the shortest first.
-    template <class F> void for_each_prefix(std::string_view text, F&& f) const {
-        Place at = root();
+    // f(size, id) for every token that is the way to `from` and then bytes of `text`, at least one of them, the shortest first; size counts those alone.
+    template <class F> void for_each_prefix(std::string_view text, Place from, F&& f) const {
         for (std::size_t i = 0; i < text.size(); ++i) {
-            const std::uint64_t cell = child(at, text[i]);
+            const std::uint64_t cell = child(from, text[i]);
             if (cell == free_cell) return;
-            at = place_of(cell);
+            from = place_of(cell);
             if (id_of(cell) != no_id) f(i + 1, id_of(cell));
         }
     }

@@ -73,7 +73,7 @@ class UnigramWords {
 
   private:
     void add_tokens(const Unigram& model, std::string_view word, UnigramSpace& space, ModelTokens& tokens) const {
-        const auto tokens_at = [&](std::size_t at, auto&& f) { trie_.for_each_prefix(word.substr(at), [&](std::size_t size, TokenId id) { f(at + size, id); }); };
+        const auto tokens_at = [&](std::size_t at, auto&& f) { trie_.for_each_prefix(word.substr(at), trie_.root(), [&](std::size_t size, TokenId id) { f(at + size, id); }); };
         morsel::detail::unigram_tokens(model, word, space.best, tokens_at, tokens);
     }
 
