@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "morsel/tokenizer/fast/buffer.hpp"
+#include "morsel/tokenizer/fast/word_batch.hpp"
 #include "morsel/tokenizer/fast/word_cache.hpp"
 
 namespace morsel::fast {
@@ -29,7 +30,7 @@ class OtherWords {
 
     std::size_t size() const noexcept { return size_; }
     // Writes the ids of a short word that the memory has, at most WordCache::most_ids, to `at`, which comes to stand behind them; gives false for a new or a longer one.
-    [[gnu::noinline]] bool find_short(const WordKey& key, std::size_t home, TokenId*& at) const noexcept {
+    [[gnu::noinline]] bool find_short(const WordKey& key, const WordCache::Line* home, TokenId*& at) const noexcept {
         if (!fast::is_short(key)) return false;
         const auto ids = cache_.find(key, home);
         at = std::copy(ids.begin(), ids.end(), at);
@@ -42,7 +43,7 @@ class OtherWords {
     [[gnu::noinline]] void finish(Buffer<TokenId>& out) {
         ids_.clear(), total_ = 0;
         for (std::size_t k = 0; k < size_; ++k) {
-            if (is_short(k)) hashes_[k] = cache_.home(key(k)) / sizeof(WordCache::Line);
+            if (is_short(k)) hashes_[k] = cache_.home_number(key(k));
             else cache_.ask_for_long(hashes_[k] = cache_.hash(word(k)));
         }
         for (std::size_t k = 0; k < size_; ++k)

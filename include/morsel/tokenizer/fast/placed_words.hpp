@@ -13,6 +13,7 @@
 
 #include "morsel/tokenizer/fast/buffer.hpp"
 #include "morsel/tokenizer/fast/piece_cutter.hpp"
+#include "morsel/tokenizer/fast/word_batch.hpp"
 #include "morsel/tokenizer/fast/word_cache.hpp"
 #include "morsel/tokenizer/text/aligned_text.hpp"
 
@@ -63,7 +64,7 @@ namespace detail {
 
 // The word that its home line does not hold.
 template <class Miss>
-[[gnu::noinline]] void place_other_word(std::string_view word, std::size_t origin, const WordKey& key, std::size_t home, WordCache& cache, std::vector<PlacedToken>& scratch, PlacedIds& out,
+[[gnu::noinline]] void place_other_word(std::string_view word, std::size_t origin, const WordKey& key, const WordCache::Line* home, WordCache& cache, std::vector<PlacedToken>& scratch, PlacedIds& out,
                                         Miss& miss) {
     const bool is_short = word.size() <= short_word;
     const std::uint64_t hash = is_short ? 0 : cache.hash(word);
@@ -104,16 +105,16 @@ void place_words(const char* text, std::size_t origin, const std::uint32_t* star
         std::uint32_t* mark = out.marks.reserve(most);
         ShortSpan* span = out.spans.reserve(most);
         for (std::size_t i = 0; i < n; ++i) {
-            const auto [slot, known] = batch.find(i, cache);
+            const auto [found, known] = batch.find(i);
             const std::uint32_t begin = starts[first + i];
-            detail::unpack_short(slot.ids, static_cast<std::uint32_t>(origin) + begin, mark, span);
+            detail::unpack_short(found.ids, static_cast<std::uint32_t>(origin) + begin, mark, span);
             if (known) [[likely]] {
-                mark += slot.count, span += slot.count;
+                mark += found.count, span += found.count;
                 continue;
             }
             out.marks.finish(mark), out.spans.finish(span);
             const unsigned version = cache.version();
-            detail::place_other_word({text + begin, starts[first + i + 1] - begin}, origin + begin, batch.keys[i], batch.homes[i], cache, scratch, out, miss);
+            detail::place_other_word({text + begin, starts[first + i + 1] - begin}, origin + begin, batch.key(i), batch.home(i), cache, scratch, out, miss);
             mark = out.marks.reserve(most), span = out.spans.reserve(most);
             if (cache.version() != version) batch.move_homes(i + 1, n, cache);
         }

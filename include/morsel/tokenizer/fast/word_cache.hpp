@@ -2,8 +2,8 @@
 // line. "Word" is whatever stretch of text an encoder may treat by itself (word_encoder.hpp). Whole words are the keys, never hashes
 // of them alone, so a hit is exact. Not shared between threads; workspace_pool.hpp lends one to each call.
 //
-//   at most 15 bytes:  line of 64 bytes = 2 slots of { key 16 bytes | 3 ids | count }, the home line and three more probed
-//     and of up to 15 ids: the slot has the key with a mark and the ids' place in the arena
+//   at most 15 bytes:  line of 64 bytes = 2 keys of 16 bytes | for each, 3 ids and their number; the home line and three more probed
+//     and of up to 15 ids: the key has a mark, and beside it is the ids' place in the arena
 //     and of more, which normalizers make of a few characters: not remembered, so that 15 is what a word may need room for
 //   others:            { hash, place } → the arena, where bytes and ids lie one after another
 //
@@ -58,9 +58,11 @@ inline constexpr std::array<KeyRow, 17> key_rows = [] {
 
 }  // namespace detail
 
-// The key of `length` bytes at `text`, of which 16 must be readable. For length > 15 a key that is in no table.
-[[gnu::always_inline]] inline WordKey word_key(const char* text, std::size_t length) noexcept {
-    const detail::KeyRow& row = detail::key_rows[length < 16 ? length : 16];
+// The row of words of so many bytes.
+[[gnu::always_inline]] inline const detail::KeyRow& key_row(std::size_t length) noexcept { return detail::key_rows[length < 16 ? length : 16]; }
+
+// The key of a word of that row at `text`, where 16 bytes must be readable. Of a word of more than 15 a key that is in no table.
+[[gnu::always_inline]] inline WordKey word_key(const char* text, const detail::KeyRow& row) noexcept {
     WordKey key;
 #if defined(__SSE2__)
     const __m128i bytes = _mm_and_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(text)), _mm_load_si128(reinterpret_cast<const __m128i*>(&row.bytes)));
@@ -72,32 +74,26 @@ inline constexpr std::array<KeyRow, 17> key_rows = [] {
 #endif
     return key;
 }
+// The key of `length` bytes at `text`, of which 16 must be readable.
+[[gnu::always_inline]] inline WordKey word_key(const char* text, std::size_t length) noexcept { return word_key(text, key_row(length)); }
 
 // Whether it is the key of a word of at most 15 bytes, not of a longer one.
 inline bool is_short(const WordKey& key) noexcept { return key.high >> 56 <= short_word; }
-
-// 65536 where the keys are equal, else another number below that has no such bit.
-[[gnu::always_inline]] inline unsigned same_key(const WordKey& a, const WordKey& b) noexcept {
-#if defined(__SSE2__)
-    const __m128i equal = _mm_cmpeq_epi8(_mm_load_si128(reinterpret_cast<const __m128i*>(&a)), _mm_load_si128(reinterpret_cast<const __m128i*>(&b)));
-    return static_cast<unsigned>(_mm_movemask_epi8(equal)) + 1;
-#else
-    return static_cast<unsigned>(a == b) << 16;
-#endif
-}
 
 class WordCache {
   public:
     static constexpr std::size_t inline_ids = 3, most_ids = 15;  // of a short word: in its slot; at all
 
-    struct Slot {
-        WordKey key = {};
-        alignas(16) TokenId ids[inline_ids] = {};
-        std::uint32_t count = 0;  // ids
+    // 3 ids and how many of them count, or the place in the arena of more.
+    struct Ids {
+        TokenId ids[inline_ids] = {};
+        std::uint32_t count = 0;
     };
     struct alignas(64) Line {
-        Slot slots[2];
+        WordKey keys[2] = {};
+        alignas(16) Ids ids[2] = {};  // of each
     };
+    static constexpr std::uint64_t mark = std::uint64_t{1} << 63;  // in the upper half of the key of a word of more ids
 
     // `budget`: bytes that the tables may take, at least 1 MiB.
     explicit WordCache(std::size_t budget) : seed_(HashSeed::random()), budget_(std::max<std::size_t>(budget, std::size_t{1} << 20)) {
@@ -107,34 +103,40 @@ class WordCache {
 
     // Another number whenever homes have changed.
     unsigned version() const noexcept { return version_; }
-    // Byte offset of a key's home line. Two multiplications by secret odd numbers; the upper bits depend on every bit of the key.
-    [[gnu::always_inline]] std::size_t home(const WordKey& key) const noexcept { return ((key.low * seed_.first + key.high * seed_.second) >> shift_) * sizeof(Line); }
-    [[gnu::always_inline]] const Line& line(std::size_t home) const noexcept { return *reinterpret_cast<const Line*>(reinterpret_cast<const char*>(lines_.get()) + home); }
+    // Number of a key's home line. Two multiplications by secret odd numbers; the upper bits depend on every bit of the key.
+    [[gnu::always_inline]] std::size_t home_number(const WordKey& key) const noexcept { return (key.low * seed_.first + key.high * seed_.second) >> shift_; }
+    [[gnu::always_inline]] const Line* home(const WordKey& key) const noexcept { return lines_.get() + home_number(key); }
+    // Ids of words of more than 3, of which `slack` may be read beyond the last.
+    const TokenId* arena() const noexcept { return arena_.data(); }
+    static constexpr std::size_t slack = 16;
 
     // The ids of a short word, or a null span where it is unknown. Valid until the next insert.
-    std::span<const TokenId> find(const WordKey& key, std::size_t home) const noexcept {
+    std::span<const TokenId> find(const WordKey& key, const Line* home) const noexcept {
         const WordKey many = marked(key);
-        for (std::size_t i = 0; i < probes; ++i)
-            for (const Slot& slot : lines_[(home / sizeof(Line) + i) & line_mask_].slots) {
-                if (slot.key == key) return {slot.ids, slot.count};
-                if (slot.key == many) return {arena_.data() + slot.ids[0], slot.count};
-                if (slot.key == WordKey{}) return {};  // it would have been placed here
+        for (std::size_t i = 0, first = static_cast<std::size_t>(home - lines_.get()); i < probes; ++i) {
+            const Line& line = lines_[(first + i) & line_mask_];
+            for (std::size_t slot = 0; slot < 2; ++slot) {
+                if (line.keys[slot] == key) return {line.ids[slot].ids, line.ids[slot].count};
+                if (line.keys[slot] == many) return {arena_.data() + line.ids[slot].ids[0], line.ids[slot].count};
+                if (line.keys[slot] == WordKey{}) return {};  // it would have been placed here
             }
+        }
         return {};
     }
     void insert(const WordKey& key, std::span<const TokenId> ids) {
         if (ids.size() > most_ids) return;
         if (used_ > line_mask_ && 2 * (line_mask_ + 1) * sizeof(Line) <= budget_ / 2) grow();
-        Slot slot{key, {}, static_cast<std::uint32_t>(ids.size())};
+        Ids entry{{}, static_cast<std::uint32_t>(ids.size())};
         if (ids.size() <= inline_ids) {
-            std::copy(ids.begin(), ids.end(), slot.ids);
+            std::copy(ids.begin(), ids.end(), entry.ids);
+            used_ += place(key, entry);
         } else {
             if ((arena_.size() + ids.size()) * sizeof(TokenId) > budget_ / 2) reset();
-            slot.key = marked(key), slot.ids[0] = static_cast<std::uint32_t>(arena_.size());
-            reserve_more(arena_, arena_.size() + ids.size());
+            entry.ids[0] = static_cast<std::uint32_t>(arena_.size());
+            reserve_more(arena_, arena_.size() + ids.size() + slack);
             arena_.insert(arena_.end(), ids.begin(), ids.end());
+            used_ += place(marked(key), entry);
         }
-        used_ += place(slot);
     }
 
     // Longer words.
@@ -160,7 +162,7 @@ class WordCache {
         if ((arena_.size() + need) * sizeof(TokenId) > budget_ / 2) reset();
         if (2 * (long_used_ + 1) > long_mask_) grow_long();
         const auto begin = static_cast<std::uint32_t>(arena_.size());
-        reserve_more(arena_, arena_.size() + need);
+        reserve_more(arena_, arena_.size() + need + slack);
         arena_.resize(arena_.size() + need);
         arena_[begin] = static_cast<std::uint32_t>(word.size());
         std::memcpy(arena_.data() + begin + 1, word.data(), word.size());
@@ -192,14 +194,8 @@ class WordCache {
     };
 
     // The key of a short word whose ids lie in the arena: equal to no word's key, and of the same home.
-    static WordKey marked(WordKey key) noexcept {
-        key.high |= std::uint64_t{1} << 63;
-        return key;
-    }
-    static WordKey unmarked(WordKey key) noexcept {
-        key.high &= ~(std::uint64_t{1} << 63);
-        return key;
-    }
+    static WordKey marked(WordKey key) noexcept { return {key.low, key.high | mark}; }
+    static WordKey unmarked(WordKey key) noexcept { return {key.low, key.high & ~mark}; }
 
     static std::size_t words_of(std::size_t bytes) noexcept { return (bytes + sizeof(TokenId) - 1) / sizeof(TokenId); }
 
@@ -235,14 +231,17 @@ class WordCache {
 #endif
     }
     // Gives 1 where a free slot was taken, 0 where another word was replaced.
-    std::size_t place(const Slot& slot) noexcept {
-        const std::size_t home_line = home(unmarked(slot.key)) / sizeof(Line);
-        for (std::size_t i = 0; i < probes; ++i)
-            for (Slot& candidate : lines_[(home_line + i) & line_mask_].slots) {
-                if (candidate.key == WordKey{}) return candidate = slot, 1;
-                if (candidate.key == slot.key) return 0;
+    std::size_t place(const WordKey& key, const Ids& ids) noexcept {
+        const std::size_t first = home_number(unmarked(key));
+        const auto put = [&](Line& line, std::size_t slot) { line.keys[slot] = key, line.ids[slot] = ids; };
+        for (std::size_t i = 0; i < probes; ++i) {
+            Line& line = lines_[(first + i) & line_mask_];
+            for (std::size_t slot = 0; slot < 2; ++slot) {
+                if (line.keys[slot] == WordKey{}) return put(line, slot), 1;
+                if (line.keys[slot] == key) return 0;
             }
-        lines_[home_line].slots[slot.key.low & 1] = slot;
+        }
+        put(lines_[first], key.low & 1);
         return 0;
     }
     void grow() {
@@ -252,8 +251,8 @@ class WordCache {
         used_ = 0;
         for (std::size_t i = 0; i < count; ++i) {
             for (std::size_t j = 0; j < 2; ++j) __builtin_prefetch(&lines_[(2 * (i + 16) + j) & line_mask_], 1);  // where the words of old line i + 16 go
-            for (const Slot& slot : old[i].slots)
-                if (slot.key != WordKey{}) used_ += place(slot);
+            for (std::size_t slot = 0; slot < 2; ++slot)
+                if (old[i].keys[slot] != WordKey{}) used_ += place(old[i].keys[slot], old[i].ids[slot]);
         }
     }
     void place_long(const LongSlot& slot) noexcept {
@@ -280,33 +279,6 @@ class WordCache {
     std::vector<LongSlot> long_slots_;
     std::size_t long_mask_ = 0, long_used_ = 0;
     std::vector<TokenId> arena_;
-};
-
-// Keys and home lines of up to 64 words, whose memory is asked for before any is looked at: by then it is there.
-struct WordBatch {
-    static constexpr std::size_t most = 64;
-    WordKey keys[most];
-    std::size_t homes[most];
-
-    // Word i is bytes starts[i] … starts[i + 1] of text, of which 16 from starts[i] on are readable.
-    [[gnu::always_inline]] void ask_for(const char* text, const std::uint32_t* starts, std::size_t count, const WordCache& cache) noexcept {
-        for (std::size_t i = 0; i < count; ++i) {
-            keys[i] = word_key(text + starts[i], starts[i + 1] - starts[i]);
-            homes[i] = cache.home(keys[i]);
-            __builtin_prefetch(&cache.line(homes[i]));
-        }
-    }
-    // Where word i lies if its home line holds it; else any slot, and false.
-    [[gnu::always_inline]] std::pair<const WordCache::Slot&, bool> find(std::size_t i, const WordCache& cache) const noexcept {
-        const WordCache::Line& line = cache.line(homes[i]);
-        // Without a branch on which of the two it is: that is anybody's guess.
-        const unsigned in_first = same_key(line.slots[0].key, keys[i]), in_second = same_key(line.slots[1].key, keys[i]);
-        return {line.slots[in_second >> 16], ((in_first | in_second) >> 16) != 0};
-    }
-    // To be called for words [from, count) when the homes have changed.
-    void move_homes(std::size_t from, std::size_t count, const WordCache& cache) noexcept {
-        for (std::size_t i = from; i < count; ++i) homes[i] = cache.home(keys[i]);
-    }
 };
 
 }  // namespace morsel::fast

@@ -12,6 +12,7 @@
 
 #include "morsel/tokenizer/fast/buffer.hpp"
 #include "morsel/tokenizer/fast/other_words.hpp"
+#include "morsel/tokenizer/fast/word_batch.hpp"
 #include "morsel/tokenizer/fast/word_cache.hpp"
 
 namespace morsel::fast {
@@ -22,16 +23,17 @@ template <class Miss>
 void encode_words(const char* text, const std::uint32_t* starts, std::size_t count, WordCache& cache, std::vector<TokenId>& scratch, Buffer<TokenId>& out, Miss&& miss) {
     WordBatch batch;
     OtherWords<std::remove_reference_t<Miss>> others(text, starts, cache, scratch, miss);
+    bool many = false;  // of the words of the batch before were of many ids
     for (std::size_t first = 0; first < count; first += batch.most) {
         const std::size_t n = std::min(batch.most, count - first);
         batch.ask_for(text, starts + first, n, cache);
-        TokenId* at = out.reserve(batch.most * WordCache::most_ids + 4);
-        for (std::size_t i = 0; i < n; ++i) {
-            const auto [slot, known] = batch.find(i, cache);
-            std::memcpy(at, slot.ids, 16);
-            if (known) [[likely]] at += slot.count;
-            else if (!others.find_short(batch.keys[i], batch.homes[i], at)) others.add(first + i, static_cast<std::size_t>(at - out.data()));
+        TokenId* at = out.reserve(batch.most_written);
+        std::size_t found = 0;  // elsewhere than in their home line
+        for (std::size_t i = 0; (i = batch.look(i, n, many, cache, at)) < n; ++i) {
+            if (others.find_short(batch.key(i), batch.home(i), at)) ++found;
+            else others.add(first + i, static_cast<std::size_t>(at - out.data()));
         }
+        if (!many) many = found > 4;
         out.finish(at);
         if (others.size() >= others.enough) others.finish(out);
     }
