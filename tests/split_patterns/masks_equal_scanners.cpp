@@ -1,5 +1,6 @@
 // The fast way to cut pieces, by bit masks, cuts as the scanners do: every short text over an alphabet that has each kind of character
 // in each size, and long random ones, in which pieces cross the borders of words and chunks.
+#include <cstring>
 #include <random>
 #include <string>
 #include <vector>
@@ -94,6 +95,68 @@ TEST_CASE("masks cut long texts as the scanners do") {
                 }
         }
     }
+}
+
+namespace {
+
+template <fast::MaskRules rules> bool masks_by(fast::MaskForm form, const std::string& padded, std::size_t words, std::vector<fast::CharacterMasks>& masks) {
+    masks.assign(words + 1, {});
+    return fast::with_mask_form(form, [&]<fast::MaskForm known>() { return fast::detail::masks_of<rules, known>(padded.data(), words, masks.data()); });
+}
+
+// Whether every form gives the plain form's masks, or refuses the text where that does.
+template <fast::MaskRules rules> bool same_masks(std::string text, bool& valid) {
+    const std::size_t words = (text.size() + 63) / 64;
+    text.resize(64 * words + 16);
+    std::vector<fast::CharacterMasks> plain, other;
+    valid = masks_by<rules>(fast::MaskForm::plain, text, words, plain);
+    for (const fast::MaskForm form : forms()) {
+        if (masks_by<rules>(form, text, words, other) != valid) return false;
+        if (valid && std::memcmp(plain.data(), other.data(), plain.size() * sizeof(fast::CharacterMasks)) != 0) return false;
+    }
+    return true;
+}
+bool same_masks_by_any_rules(const std::string& text, bool& valid) {
+    return same_masks<fast::MaskRules{}>(text, valid) && same_masks<fast::MaskRules{.cases = true}>(text, valid) && same_masks<fast::MaskRules{.marks_are_letters = true}>(text, valid);
+}
+
+}  // namespace
+
+TEST_CASE("every form of the masks gives every character its class, wherever it stands") {
+    bool valid = false;
+    for (const std::size_t before : {0, 1, 2, 61, 62, 63}) {
+        std::string text(before, 'x');
+        for (char32_t c = 0; c <= 0x10FFFF; ++c)
+            if (c < 0xD800 || c > 0xDFFF) unicode::append(text, c);
+        CHECK(same_masks_by_any_rules(text, valid));
+        CHECK(valid);
+    }
+}
+
+TEST_CASE("every form of the masks refuses what is no UTF-8") {
+    std::mt19937 random(12);
+    const std::vector<std::string> parts = {"a", " ", "\u00e9", "\u0434", "\u05d0", "\u0645", "\u4e2d", "\u306e", "\u30ab", "\ud55c", "\U0001f4cc", "\u3000"};
+    std::size_t refused = 0, rounds = 0;
+    for (int round = 0; round < morsel_test::rounds(40000); ++round, ++rounds) {
+        std::string text;
+        while (text.size() < 150) text += parts[random() % parts.size()];
+        for (std::size_t i = 0; i < random() % 3; ++i) text[random() % text.size()] = static_cast<char>(random());
+        bool valid = false;
+        REQUIRE(same_masks_by_any_rules(text, valid));
+        REQUIRE(valid == unicode::is_valid_utf8(text));
+        refused += !valid;
+    }
+    CHECK(refused > rounds / 4);
+    // Every first byte with every second one, and then what may follow.
+    for (int lead = 0x80; lead < 0x100; ++lead)
+        for (int second = 0; second < 0x100; ++second)
+            for (const std::string& rest : {std::string(), std::string("\x80"), std::string("\xBF\x90"), std::string("z")})
+                for (const std::size_t before : {0, 61, 62, 63}) {
+                    const std::string text = std::string(before, 'y') + static_cast<char>(lead) + static_cast<char>(second) + rest + "end";
+                    bool valid = false;
+                    REQUIRE(same_masks_by_any_rules(text, valid));
+                    REQUIRE(valid == unicode::is_valid_utf8(text));
+                }
 }
 
 TEST_CASE("units are cut at the same places by every form of the masks") {

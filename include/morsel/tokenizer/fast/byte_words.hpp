@@ -96,6 +96,7 @@ class ByteWords {
             merger_.encode(bytes, space, ids);
             if (ids.size() != 1 || ids[0] != id) pairs->keep_whole(bytes);
         });
+        pairs->shrink();
         return pairs;
     }
 

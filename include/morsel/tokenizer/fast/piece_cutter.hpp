@@ -119,19 +119,26 @@ inline Pieces one_piece(const SplitScanner& scanner, std::string_view text, CutS
     return {text.data(), 1, end};
 }
 
-// Adds cuts between letters of three bytes, from U+3000 to U+9FFF, that no token holds side by side.
-inline void cut_ideographs(const TokenPairs& pairs, const char* text, std::size_t words, CutSpace& space) noexcept {
+// Adds cuts between letters of three bytes, from U+3000 to U+9FFF, that no token holds side by side: may_meet(text) tells of those before and at it.
+template <class MayMeet> [[gnu::always_inline]] inline void cut_ideographs_by(MayMeet&& may_meet, const char* text, std::size_t words, CutSpace& space) noexcept {
     std::uint64_t before = 0;
     for (std::size_t w = 0; w < words; ++w) {
         const CharacterMasks& m = space.masks[w];
-        const std::uint64_t inside = m.letter & ~m.inner & after(m.inner, before);  // begins right behind a character of several bytes
+        const std::uint64_t third = m.inner >> 2 | space.masks[w + 1].inner << 62;
+        const std::uint64_t inside = m.letter & ~m.inner & third & after(m.inner, before);  // of at least three bytes, right behind a character of several
         before = m.inner;
+        std::uint64_t cuts = 0;  // without a branch on whether they meet, which is anybody's guess
         for (std::uint64_t left = inside & ~space.bits[w]; left != 0; left &= left - 1) {
             const char* at = text + 64 * w + std::countr_zero(left);
             if (static_cast<unsigned char>(*at) - 0xE3u > 6) continue;
-            if (!pairs.may_meet(at)) space.bits[w] |= left & (~left + 1), space.cut_inside = true;
+            cuts |= left & (~left + 1) & (std::uint64_t{0} - std::uint64_t{!may_meet(at)});
         }
+        space.bits[w] |= cuts, space.cut_inside |= cuts != 0;
     }
+}
+inline void cut_ideographs(const TokenPairs& pairs, const char* text, std::size_t words, CutSpace& space) noexcept {
+    if (pairs.is_simple()) cut_ideographs_by([&](const char* at) __attribute__((always_inline)) { return pairs.simple_may_meet(at); }, text, words, space);
+    else cut_ideographs_by([&](const char* at) { return pairs.may_meet(at); }, text, words, space);
 }
 
 // `Rule` has static members rules (MaskRules) and starts(text, masks, words, space). `form`: of wide_masks.hpp.

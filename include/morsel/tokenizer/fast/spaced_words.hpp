@@ -151,6 +151,7 @@ class SpacedWords {
             pairs->add(token);
         });
         if (bytes_merge || !merger) return false;
+        pairs->shrink();
         pairs_ = std::move(*merger);
         for (std::size_t c = 0; c < ascii_ids_.size(); ++c) {
             const char character = static_cast<char>(c);

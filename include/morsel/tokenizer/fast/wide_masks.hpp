@@ -1,6 +1,5 @@
-// The steps of cutting that gain most from wide registers: classes of ASCII characters (character_masks.hpp), BERT's (unit_cutter.hpp), and
-// the places of set bits (piece_cutter.hpp). With AVX-512 BW and VBMI2 (Ice Lake, Zen 4 and later) 64 bytes an instruction, with AVX2 and BMI 32;
-// found at run time. The forms beside their callers are the reference.
+// The steps of cutting that gain most from wide registers: classes of characters (character_masks.hpp) and the places of set bits
+// (piece_cutter.hpp), in the forms of mask_form.hpp. The plain ones beside their callers are the reference.
 #pragma once
 #include <array>
 #include <bit>
@@ -12,31 +11,14 @@
 #endif
 
 #include "morsel/tokenizer/fast/character_masks.hpp"
+#include "morsel/tokenizer/fast/letter_masks.hpp"
+#include "morsel/tokenizer/fast/mask_form.hpp"
 
 namespace morsel::fast {
 
-enum class MaskForm : std::uint8_t { plain, avx2, avx512 };
-
 #if defined(__x86_64__)
 
-// The best of this machine.
-inline MaskForm mask_form() noexcept {
-    static const MaskForm best = [] {
-        if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("bmi") || !__builtin_cpu_supports("bmi2") || !__builtin_cpu_supports("popcnt")) return MaskForm::plain;
-        const bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi2");
-        return wide ? MaskForm::avx512 : MaskForm::avx2;
-    }();
-    return best;
-}
-
 namespace detail {
-
-// first ≤ byte < first + count.
-[[gnu::target("avx512f,avx512bw"), gnu::always_inline]] inline std::uint64_t range_mask(__m512i v, char first, int count) noexcept {
-    return _mm512_cmplt_epu8_mask(_mm512_sub_epi8(v, _mm512_set1_epi8(first)), _mm512_set1_epi8(static_cast<char>(count)));
-}
-[[gnu::target("avx512f,avx512bw"), gnu::always_inline]] inline std::uint64_t equal_mask(__m512i v, char c) noexcept { return _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8(c)); }
-[[gnu::target("avx512f,avx512bw"), gnu::always_inline]] inline std::uint64_t inner_mask(__m512i v) noexcept { return _mm512_cmplt_epi8_mask(v, _mm512_set1_epi8(-64)); }
 
 // classify_ascii.
 template <MaskRules rules> [[gnu::target("avx512f,avx512bw"), gnu::always_inline]] inline std::uint64_t classify_ascii_wide(const char* text, CharacterMasks& m) noexcept {
@@ -60,9 +42,13 @@ template <MaskRules rules> [[gnu::target("avx512f,avx512bw"), gnu::always_inline
 }
 
 // character_masks.
-template <MaskRules rules> [[gnu::target("avx512f,avx512bw"), gnu::noinline]] bool character_masks_wide(const char* text, std::size_t words, CharacterMasks* m) noexcept {
+template <MaskRules rules> [[gnu::target("avx512f,avx512bw,avx512vbmi"), gnu::noinline]] bool character_masks_wide(const char* text, std::size_t words, CharacterMasks* m) noexcept {
     std::uint64_t high = 0;
-    for (std::size_t w = 0; w < words; ++w) high |= classify_ascii_wide<rules>(text + mask_bytes * w, m[w]);
+    for (std::size_t w = 0; w < words; ++w) {
+        const std::uint64_t here = classify_ascii_wide<rules>(text + mask_bytes * w, m[w]);
+        if (here != 0) add_letters_wide<rules>(text + mask_bytes * w, m[w]);
+        high |= here;
+    }
     m[words] = {};
     return high == 0 || add_all_characters<rules>(text, words, m);
 }
@@ -92,16 +78,7 @@ template <MaskRules rules> [[gnu::target("avx512f,avx512bw"), gnu::noinline]] bo
     return static_cast<std::size_t>(out - begin);
 }
 
-// The same with AVX2. first ≤ byte < first + count, as in_range of character_masks.hpp.
-[[gnu::target("avx2"), gnu::always_inline]] inline __m256i in_range_32(__m256i v, char first, int count) noexcept {
-    const __m256i moved = _mm256_add_epi8(v, _mm256_set1_epi8(static_cast<char>(128 - count - first)));
-    return _mm256_cmpgt_epi8(moved, _mm256_set1_epi8(static_cast<char>(127 - count)));
-}
-[[gnu::target("avx2"), gnu::always_inline]] inline __m256i equals_32(__m256i v, char c) noexcept { return _mm256_cmpeq_epi8(v, _mm256_set1_epi8(c)); }
-[[gnu::target("avx2"), gnu::always_inline]] inline std::uint64_t bits_32(__m256i v, int half) noexcept {
-    return static_cast<std::uint64_t>(static_cast<std::uint32_t>(_mm256_movemask_epi8(v))) << (32 * half);
-}
-
+// The same with AVX2.
 template <MaskRules rules> [[gnu::target("avx2,bmi"), gnu::always_inline]] inline std::uint64_t classify_ascii_avx2(const char* text, CharacterMasks& m) noexcept {
     CharacterMasks found;
     std::uint64_t high = 0, white = 0;
@@ -157,20 +134,6 @@ template <MaskRules rules> [[gnu::target("avx2,bmi"), gnu::noinline]] bool chara
 
 }  // namespace detail
 
-#else
-
-inline MaskForm mask_form() noexcept { return MaskForm::plain; }
-
 #endif
-
-// f.template operator()<form>().
-template <class F> auto with_mask_form(MaskForm form, F&& f) noexcept {
-#if defined(__x86_64__)
-    if (form == MaskForm::avx512) return f.template operator()<MaskForm::avx512>();
-    if (form == MaskForm::avx2) return f.template operator()<MaskForm::avx2>();
-#endif
-    static_cast<void>(form);
-    return f.template operator()<MaskForm::plain>();
-}
 
 }  // namespace morsel::fast

@@ -13,7 +13,7 @@
 #include <immintrin.h>
 #endif
 
-#include "morsel/tokenizer/fast/wide_masks.hpp"
+#include "morsel/tokenizer/fast/mask_form.hpp"
 #include "morsel/tokenizer/fast/word_cache.hpp"
 
 namespace morsel::fast {
