@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "morsel/tokenizer/fast/byte_pair_merger.hpp"
+#include "morsel/tokenizer/fast/word_batch.hpp"
 #include "morsel/tokenizer/fast/word_encoder.hpp"
 #include "support/catch.hpp"
 #include "support/load_tokenizer.hpp"
@@ -146,6 +147,69 @@ TEST_CASE("short words of many ids") {
             Buffer<TokenId> out;
             encode_words(words.text.data(), words.starts.data(), words.size(), cache, scratch, out, miss);
             REQUIRE(std::equal(expected.begin(), expected.end(), out.values().begin(), out.values().end()));
+        }
+    }
+}
+
+TEST_CASE("words are found in their home lines by every form alike") {
+    std::mt19937 random(5);
+    WordCache cache(std::size_t{1} << 20);
+    std::string text;
+    std::vector<std::uint32_t> starts;
+    const auto word_of = [&](std::size_t i) {  // of 1 to 18 bytes, some of them zeros; the longer ones are not remembered
+        std::string word(1 + i % 18, static_cast<char>('a' + i % 5));
+        word[i % word.size()] = static_cast<char>(i / 18 % 7), word.back() = static_cast<char>(i / 126);
+        return word;
+    };
+    const auto ids_of = [](std::size_t i) { return std::vector<TokenId>(i % 16 == 0 ? 1 : i % 16, static_cast<TokenId>(1000 + i)); };  // 1 to 15
+    for (std::size_t i = 0; i < 4000; ++i) {
+        const std::string word = word_of(i);
+        if (word.size() > short_word || i % 3 == 0) continue;
+        const WordKey key = word_key((word + std::string(16, 'z')).data(), word.size());
+        if (cache.find(key, cache.home(key)).data() == nullptr) cache.insert(key, ids_of(i));
+    }
+    for (int round = 0; round < 200; ++round) {
+        text.clear(), starts.clear();
+        const std::size_t count = 1 + random() % WordBatch::most;
+        for (std::size_t k = 0; k < count; ++k) starts.push_back(static_cast<std::uint32_t>(text.size())), text += word_of(random() % 4000);
+        starts.push_back(static_cast<std::uint32_t>(text.size()));
+        starts.resize(starts.size() + 16), text += std::string(16, '\xFF');
+        for (const bool many : {false, true}) {
+            WordBatch plain(MaskForm::plain), best;
+            plain.ask_for(text.data(), starts.data(), count, cache), best.ask_for(text.data(), starts.data(), count, cache);
+            std::vector<TokenId> written(WordBatch::most_written);
+            for (std::size_t i = 0; i < count; ++i) {
+                REQUIRE(best.key(i) == plain.key(i));
+                REQUIRE(best.home(i) == plain.home(i));
+                const auto known = cache.find(plain.key(i), plain.home(i));
+                const auto [at_home, found] = plain.find(i);
+                if (found) REQUIRE(std::vector<TokenId>(known.begin(), known.end()) == std::vector<TokenId>(at_home.ids, at_home.ids + at_home.count));
+                // One word at a time: the best form finds what the plain one does, and with `many` perhaps more, but nothing else than is known.
+                TokenId* at = written.data();
+                WordBatch one;
+                one.ask_for(text.data(), starts.data() + i, 1, cache);
+                const bool here = one.look(0, 1, many, cache, at) == 1;
+                if (found) REQUIRE(here);
+                if (here && !(many && known.size() > WordCache::inline_ids)) REQUIRE(found);
+                if (here) REQUIRE(std::vector<TokenId>(written.data(), at) == std::vector<TokenId>(known.begin(), known.end()));
+                else REQUIRE(at == written.data());
+            }
+            // All of them, over those that are not found.
+            std::vector<TokenId> expected;
+            TokenId* at = written.data();
+            std::size_t found = 0;
+            for (std::size_t i = 0; (i = best.look(i, count, many, cache, at)) < count; ++i) {
+                for (; found < i; ++found) {
+                    const auto known = cache.find(plain.key(found), plain.home(found));
+                    expected.insert(expected.end(), known.begin(), known.end());
+                }
+                ++found;
+            }
+            for (; found < count; ++found) {
+                const auto known = cache.find(plain.key(found), plain.home(found));
+                expected.insert(expected.end(), known.begin(), known.end());
+            }
+            REQUIRE(std::vector<TokenId>(written.data(), at) == expected);
         }
     }
 }

@@ -86,6 +86,7 @@ class WordBatch {
         for (std::size_t i = 0; i < count; ++i) ask_for_one(i, text + starts[i], *reinterpret_cast<const detail::KeyRow*>(first + rows[i]), cache);
     }
 
+    // `many` as in look. Of marked words those of up to 12 ids.
     template <bool many> [[gnu::target("avx2,bmi,bmi2"), gnu::noinline]] std::size_t look_avx2(std::size_t i, std::size_t count, const TokenId* arena, TokenId*& out) const noexcept {
         const __m256i unmarked = _mm256_set_epi64x(static_cast<long long>(~WordCache::mark), -1, static_cast<long long>(~WordCache::mark), -1);
         TokenId* at = out;
@@ -102,10 +103,11 @@ class WordBatch {
                 if ((both & 5) == 0) [[unlikely]] break;
             } else {
                 // By arithmetic, for g++ makes a branch of a choice, and which it is is anybody's guess.
-                const auto here = reinterpret_cast<std::uintptr_t>(ids.ids), listed = reinterpret_cast<std::uintptr_t>(arena + ids.ids[0]);
+                const auto here = reinterpret_cast<std::uintptr_t>(ids.ids), listed = reinterpret_cast<std::uintptr_t>(arena) + sizeof(TokenId) * ids.ids[0];
                 const auto more = std::uintptr_t{0} - std::uintptr_t{ids.count > WordCache::inline_ids};  // all bits or none
                 const auto* const from = reinterpret_cast<const TokenId*>(here ^ ((here ^ listed) & more));
-                const auto* const rest = reinterpret_cast<const TokenId*>(reinterpret_cast<std::uintptr_t>(line.ids) ^ ((reinterpret_cast<std::uintptr_t>(line.ids) ^ (listed + 16)) & more));
+                const auto anywhere = reinterpret_cast<std::uintptr_t>(line.ids);  // 8 numbers that can be read
+                const auto* const rest = reinterpret_cast<const TokenId*>(anywhere ^ ((anywhere ^ (listed + 4 * sizeof(TokenId))) & more));
                 _mm_storeu_si128(reinterpret_cast<__m128i*>(at), _mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
                 _mm256_storeu_si256(reinterpret_cast<__m256i*>(at + 4), _mm256_loadu_si256(reinterpret_cast<const __m256i*>(rest)));
                 if ((both & 5) == 0 || ids.count > 12) [[unlikely]] break;
