@@ -1,6 +1,6 @@
-// Walks through the trie of a vocabulary (fast/token_trie.hpp) find the tokens that looking up every stretch of the text finds: vocabularies of words, of all
+// Walks through the trie of a vocabulary (models/token_trie.hpp) find the tokens that looking up every stretch of the text finds: vocabularies of words, of all
 // bytes, of tokens that differ in the last byte alone, of very long ones; and their memory is in proportion to them.
-#include "morsel/tokenizer/fast/token_trie.hpp"
+#include "morsel/tokenizer/models/token_trie.hpp"
 
 #include <random>
 #include <set>
@@ -12,7 +12,7 @@
 #include "support/rounds.hpp"
 
 using namespace morsel;
-using fast::TokenTrie;
+using TokenTrie;
 
 namespace {
 

@@ -10,7 +10,7 @@
 #include <utility>
 #include <variant>
 
-#include "morsel/tokenizer/fast/token_trie.hpp"
+#include "morsel/tokenizer/models/token_trie.hpp"
 #include "morsel/tokenizer/text/reference_classes.hpp"
 #include "morsel/tokenizer/tokenizer_parts.hpp"
 #include "morsel/unicode/properties.hpp"

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "morsel/tokenizer/fast/mapped_characters.hpp"
-#include "morsel/tokenizer/fast/token_trie.hpp"
+#include "morsel/tokenizer/models/token_trie.hpp"
 #include "morsel/tokenizer/plain_pipeline.hpp"
 #include "morsel/tokenizer/tokenizer_parts.hpp"
 #include "morsel/unicode/properties.hpp"

@@ -19,6 +19,7 @@
 
 #include "morsel/core/error.hpp"
 #include "morsel/tokenizer/models/model_token.hpp"
+#include "morsel/tokenizer/models/token_trie.hpp"
 #include "morsel/tokenizer/models/vocabulary.hpp"
 #include "morsel/tokenizer/text/aligned_text.hpp"
 #include "morsel/tokenizer/text/charsmap.hpp"
@@ -45,7 +46,7 @@ struct SentencePiece {
     PatternTrie user_defined = {};       // pieces that are kept whole
     std::array<std::optional<TokenId>, 256> byte_tokens = {};
     std::size_t longest_piece = 0;       // bytes
-    PatternTrie matched = {};            // unigram: the pieces that text can match
+    TokenTrie pieces = {};               // unigram: of the whole vocabulary
     float lowest_score = 0;              // of normal pieces
 };
 
@@ -68,10 +69,13 @@ inline void prepare(SentencePiece& model) {
         model.longest_piece = std::max(model.longest_piece, piece.size());
         const PieceType type = model.types[id];
         if (type == PieceType::user_defined) model.user_defined.add(piece, id);
-        if (model.method == SentencePieceMethod::unigram && (type == PieceType::normal || type == PieceType::user_defined)) model.matched.add(piece, id);
         if (type != PieceType::normal) return;
         model.lowest_score = std::min(model.lowest_score, model.scores[id]);
     });
+    if (model.method != SentencePieceMethod::unigram) return;
+    auto trie = TokenTrie::create(model.vocabulary);
+    if (!trie) throw Error("the pieces are too many", {.key = "pieces"});
+    model.pieces = std::move(*trie);
 }
 
 namespace detail {
@@ -93,6 +97,7 @@ inline NormalizedSection sentencepiece_normalize(const SentencePiece& model, std
     const auto prefix = [&](std::size_t at) -> std::pair<std::string_view, std::size_t> {
         if (const std::size_t length = user_defined_length(model, section, at); length > 0) return {section.substr(at, length), length};
         if (const auto rule = model.charsmap.longest_prefix(section.substr(at))) return {rule->replacement, rule->length};
+        if (static_cast<unsigned char>(section[at]) < 0x80) return {section.substr(at, 1), 1};
         const auto point = unicode::decode(section, at);
         if (!point.valid) return {"\xEF\xBF\xBD", 1};
         return {section.substr(at, point.size), point.size};
@@ -108,8 +113,9 @@ inline NormalizedSection sentencepiece_normalize(const SentencePiece& model, std
     if (at == section.size()) return out;
     const auto put = [&](std::string_view text) {
         out.text += text;
-        out.origin.insert(out.origin.end(), text.size(), at);
+        for (std::size_t i = 0; i < text.size(); ++i) out.origin.push_back(at);
     };
+    out.text.reserve(section.size() + section.size() / 2), out.origin.reserve(section.size() + section.size() / 2);
     const std::string_view space = model.escape_whitespaces ? space_mark : std::string_view(" ");
     if (model.add_dummy_prefix && !model.whitespace_as_suffix) put(space);
     bool after_space = model.remove_extra_whitespaces;
@@ -117,7 +123,8 @@ inline NormalizedSection sentencepiece_normalize(const SentencePiece& model, std
         auto [text, length] = prefix(at);
         while (after_space && text.starts_with(' ')) text.remove_prefix(1);
         if (!text.empty()) {
-            for (const char c : text) put(c == ' ' ? space : std::string_view(&c, 1));
+            if (text.find(' ') == text.npos) put(text);
+            else for (const char c : text) put(c == ' ' ? space : std::string_view(&c, 1));
             after_space = text.ends_with(' ');
         }
         if (!model.remove_extra_whitespaces) after_space = false;
@@ -220,15 +227,17 @@ inline ModelTokens sentencepiece_viterbi(const SentencePiece& model, std::string
     };
     std::vector<Best> best(text.size() + 1);  // [byte] the best way to get there
     for (std::size_t begin = 0; begin < text.size();) {
-        const std::size_t next = begin + unicode::decode(text, begin).size;
+        const std::size_t next = begin + (static_cast<unsigned char>(text[begin]) < 0x80 ? 1 : unicode::decode(text, begin).size);
         bool whole_character = false;
         const auto offer = [&](std::size_t end, float score, TokenId id) {
             const float sum = score + best[begin].score;
             if (best[end].begin == none || sum > best[end].score) best[end] = {sum, begin, id};
         };
-        model.matched.for_each_at(text, begin, [&](std::size_t end, std::uint32_t id) {
-            offer(end, model.types[id] == PieceType::user_defined ? 0.0f : model.scores[id], id);
-            whole_character = whole_character || end == next;
+        model.pieces.for_each_prefix(text.substr(begin), model.pieces.root(), [&](std::size_t size, TokenId id) {
+            const PieceType type = model.types[id];
+            if (type != PieceType::normal && type != PieceType::user_defined) return;
+            offer(begin + size, type == PieceType::user_defined ? 0.0f : model.scores[id], id);
+            whole_character = whole_character || begin + size == next;
         });
         if (!whole_character) offer(next, model.lowest_score - 10.0f, model.unk_id);
         begin = next;

@@ -9,7 +9,7 @@
 #include <span>
 #include <vector>
 
-namespace morsel::fast {
+namespace morsel {
 
 class DoubleArray {
   public:
@@ -66,4 +66,4 @@ class DoubleArray {
     std::uint32_t first_ = none, last_ = none;  // free
 };
 
-}  // namespace morsel::fast
+}  // namespace morsel

@@ -11,10 +11,10 @@
 #include <vector>
 
 #include "morsel/core/dtype.hpp"
-#include "morsel/tokenizer/fast/double_array.hpp"
+#include "morsel/tokenizer/models/double_array.hpp"
 #include "morsel/tokenizer/models/vocabulary.hpp"
 
-namespace morsel::fast {
+namespace morsel {
 
 class TokenTrie {
   public:
@@ -78,7 +78,7 @@ class TokenTrie {
     static constexpr std::uint64_t free_cell = 0;
     static constexpr std::uint32_t no_id = (1u << 24) - 1;
 
-    static std::uint32_t bin(unsigned char byte) noexcept { return (byte & 7u) % 7; }
+    static std::uint32_t bin(unsigned char byte) noexcept { return (byte & 7u) == 7 ? 0 : byte & 7u; }
     static bool may_follow(Place from, unsigned char byte) noexcept { return (from.next_bytes >> bin(byte) & 1) != 0; }
     static TokenId id_of(std::uint64_t cell) noexcept { return static_cast<TokenId>(cell) & no_id; }
     static Place place_of(std::uint64_t cell) noexcept { return {static_cast<std::uint32_t>(cell >> 24) & 0xffffff, static_cast<std::uint32_t>(cell >> 48) & 0x7f}; }
@@ -150,4 +150,4 @@ class TokenTrie {
     Place root_;  // without tokens, nothing may follow
 };
 
-}  // namespace morsel::fast
+}  // namespace morsel
