@@ -1,6 +1,7 @@
 // BERT's normalizer, pre-tokenizer and WordPiece model on one unit (unit_cutter.hpp): what the fast way does with a word that it meets for the
-// first time. The longest token is found by one walk through a trie, so a word costs its bytes and what the walks go too far. Units with
-// letters beyond ASCII whose case or accents go, or with controls that are not to go, are for the plain pipeline.
+// first time. The longest token is found by one walk through a trie, so a word costs its bytes and what the walks go too far. Where case or
+// accents go, characters beyond ASCII that no neighbour changes are looked up (mapped_characters.hpp), Hangul syllables are taken apart. Units with
+// other ones, or with controls that are not to go, are for the plain pipeline.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -10,6 +11,7 @@
 #include <utility>
 #include <variant>
 
+#include "morsel/tokenizer/fast/mapped_characters.hpp"
 #include "morsel/tokenizer/models/token_trie.hpp"
 #include "morsel/tokenizer/text/reference_classes.hpp"
 #include "morsel/tokenizer/tokenizer_parts.hpp"
@@ -34,16 +36,20 @@ class BertWords {
         words.most_characters_ = wordpiece->max_input_chars_per_word;
         words.lowercase_ = normalizer.lowercase;
         words.control_ = normalizer.clean_text ? Kind::dropped : Kind::unsure;
-        words.keeps_letters_ = !normalizer.lowercase && !normalizer.strip_accents.value_or(false);
+        const bool strips = normalizer.strip_accents.value_or(normalizer.lowercase);
+        words.keeps_letters_ = !normalizer.lowercase && !strips;
+        words.takes_syllables_apart_ = strips;
         return words;
     }
 
+    // `normalizer`: of which this is the only step; `mapped`: what it makes of characters.
     // Calls put(id, begin, end, first) for every token: bytes of the unit, which is UTF-8, and whether a word begins with it. Gives false where the
     // unit is for the plain pipeline, perhaps after some calls. `offsets`: whether the bytes must be right; else those of a word that a control was
     // dropped from mean nothing.
-    template <class Put> bool encode(std::string_view unit, std::string& scratch, bool offsets, Put&& put) const {
+    template <class Put> bool encode(const std::optional<Normalizer>& normalizer, std::string_view unit, std::string& scratch, MappedCharacters& mapped, bool offsets, Put&& put) const {
+        const auto character = [&](std::size_t at) { return character_at(normalizer, unit, at, mapped); };
         for (std::size_t i = 0; i < unit.size();) {
-            const Character first = character(unit, i);
+            const Character first = character(i);
             if (first.kind == Kind::unsure) return false;
             if (first.kind == Kind::alone) encode_word(unit.substr(i, first.size), 1, i, i + first.size, put);
             if (first.kind != Kind::letter) {
@@ -53,14 +59,13 @@ class BertWords {
             const std::size_t begin = i;
             std::size_t end = i, letters = 0;
             bool copied = false;  // the word is in `scratch`, without what was dropped
-            for (Character c = first; c.kind == Kind::letter || c.kind == Kind::dropped; c = i < unit.size() ? character(unit, i) : Character{Kind::space, 0}) {
+            for (Character c = first; c.kind == Kind::letter || c.kind == Kind::dropped; c = i < unit.size() ? character(i) : Character{Kind::space, 0}) {
                 if (c.kind == Kind::letter) {
-                    if (i != end && !copied) {
-                        if (offsets) return false;
-                        scratch.assign(unit, begin, end - begin), copied = true;
-                    }
-                    if (copied) scratch.append(unit, i, c.size);
-                    ++letters, end = i + c.size;
+                    if (offsets && (i != end || (c.becomes != 0 && !keeps_size(c)))) return false;
+                    if (!copied && (i != end || c.becomes != 0)) scratch.assign(unit, begin, end - begin), copied = true;
+                    if (c.becomes != 0) letters += append(scratch, c.becomes);
+                    else if (copied) scratch.append(unit, i, c.size);
+                    letters += c.becomes == 0, end = i + c.size;
                 }
                 i += c.size;
             }
@@ -79,9 +84,22 @@ class BertWords {
     enum class Kind : std::uint8_t { letter, alone, space, dropped, unsure };
     struct Character {
         Kind kind;
-        std::size_t size;  // bytes
+        std::size_t size;      // bytes
+        char32_t becomes = 0;  // of a letter: this one, or the parts of this syllable; 0: it stays
     };
-    Character character(std::string_view unit, std::size_t i) const noexcept {
+    static constexpr char32_t first_syllable = 0xAC00, last_syllable = 0xD7A3;
+    static bool is_syllable(char32_t c) noexcept { return c >= first_syllable && c <= last_syllable; }
+    static bool keeps_size(const Character& c) noexcept { return !is_syllable(c.becomes) && c.size == (c.becomes < 0x80 ? 1u : c.becomes < 0x800 ? 2u : 3u); }
+    // Appends what a letter becomes; gives its number of characters. A Hangul syllable becomes two or three (Unicode, 3.12).
+    std::size_t append(std::string& word, char32_t c) const {
+        if (!is_syllable(c) || !takes_syllables_apart_) return unicode::append(word, c), 1;
+        const char32_t syllable = c - first_syllable, final = syllable % 28;
+        unicode::append(word, 0x1100 + syllable / 588), unicode::append(word, 0x1161 + syllable % 588 / 28);
+        if (final != 0) unicode::append(word, 0x11A7 + final);
+        return final != 0 ? 3 : 2;
+    }
+
+    Character character_at(const std::optional<Normalizer>& normalizer, std::string_view unit, std::size_t i, MappedCharacters& mapped) const {
         const auto byte = static_cast<unsigned char>(unit[i]);
         if (byte < 0x80) {
             if (byte > 0x20 && byte != 0x7F) return {unicode::is_ascii_punctuation(byte) ? Kind::alone : Kind::letter, 1};
@@ -89,7 +107,13 @@ class BertWords {
         }
         const unicode::CodePoint point = unicode::decode(unit, i);
         if (unicode::is_bert_cjk(point.value)) return {keeps_letters_ || point.value < 0xF900 ? Kind::alone : Kind::unsure, point.size};  // the others decompose
-        if (!keeps_letters_) return {Kind::unsure, point.size};
+        if (!keeps_letters_) {
+            if (is_syllable(point.value) && takes_syllables_apart_) return {Kind::letter, point.size, point.value};
+            const char32_t becomes = mapped(normalizer, point.value);
+            if (becomes == 0 || becomes == ' ') return {becomes == 0 ? Kind::unsure : Kind::space, point.size};
+            if (becomes < 0x80 ? unicode::is_ascii_punctuation(becomes) : reference::is_punctuation(becomes)) return {becomes == point.value ? Kind::alone : Kind::unsure, point.size};
+            return {Kind::letter, point.size, becomes == point.value ? 0 : becomes};
+        }
         if (point.value == unicode::replacement_character || reference::is_control(point.value)) return {control_, point.size};
         if (unicode::is_white_space(point.value)) return {Kind::space, point.size};
         return {reference::is_punctuation(point.value) ? Kind::alone : Kind::letter, point.size};
@@ -126,6 +150,7 @@ class BertWords {
     Kind control_ = Kind::unsure;  // what controls are
     bool lowercase_ = false;
     bool keeps_letters_ = false;  // neither case nor accents change
+    bool takes_syllables_apart_ = false;  // of Hangul
 };
 
 }  // namespace morsel::fast

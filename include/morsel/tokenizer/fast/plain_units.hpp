@@ -44,7 +44,7 @@ class PlainUnits {
     // Appends the ids of a unit.
     void encode(const TokenizerParts& parts, std::string_view unit, std::string& scratch, UnigramSpace& space, std::vector<TokenId>& ids) const {
         const std::size_t before = ids.size();
-        if (bert_ && bert_->encode(unit, scratch, false, [&](TokenId id, std::size_t, std::size_t, bool) { ids.push_back(id); })) return;
+        if (bert_ && bert_->encode(parts.normalizer, unit, scratch, space.mapped, false, [&](TokenId id, std::size_t, std::size_t, bool) { ids.push_back(id); })) return;
         ids.resize(before);
         if (unigram_) {
             unigram_->encode(parts, unit, space);
@@ -60,7 +60,7 @@ class PlainUnits {
         if (may_drift_ && !offsets_stay(*parts.normalizer, unit)) return false;
         const auto put = [&](TokenId id, std::size_t from, std::size_t to, bool first) { tokens.push_back({id, static_cast<std::uint32_t>(from), static_cast<std::uint32_t>(to), first}); };
         const auto before = static_cast<std::ptrdiff_t>(tokens.size());
-        if (bert_ && bert_->encode(unit, scratch, true, put)) return true;
+        if (bert_ && bert_->encode(parts.normalizer, unit, scratch, space.mapped, true, put)) return true;
         tokens.erase(tokens.begin() + before, tokens.end());
         const auto put_token = [&](const ModelToken& token, const AlignedText& piece, bool first) {
             const Span span = origin_of(piece, token.begin, token.end);
