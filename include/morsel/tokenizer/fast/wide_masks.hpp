@@ -106,7 +106,11 @@ template <MaskRules rules> [[gnu::target("avx2,bmi"), gnu::always_inline]] inlin
 
 template <MaskRules rules> [[gnu::target("avx2,bmi"), gnu::noinline]] bool character_masks_avx2(const char* text, std::size_t words, CharacterMasks* m) noexcept {
     std::uint64_t high = 0;
-    for (std::size_t w = 0; w < words; ++w) high |= classify_ascii_avx2<rules>(text + mask_bytes * w, m[w]);
+    for (std::size_t w = 0; w < words; ++w) {
+        const std::uint64_t here = classify_ascii_avx2<rules>(text + mask_bytes * w, m[w]);
+        if (here != 0) add_letters_avx2<rules>(text + mask_bytes * w, m[w]);
+        high |= here;
+    }
     m[words] = {};
     return high == 0 || add_all_characters<rules>(text, words, m);
 }
