@@ -12,7 +12,6 @@
 #include "support/rounds.hpp"
 
 using namespace morsel;
-using TokenTrie;
 
 namespace {
 

@@ -76,7 +76,8 @@ class TokenPairs {
     [[gnu::always_inline]] bool simple_may_meet(const char* text) const noexcept {
         std::uint64_t bytes;
         std::memcpy(&bytes, text - 2, 8);
-        return test(hashed_.data(), slot_of(bytes & 0xffffffffffu)) | test(partial_.data(), bytes >> 8 & 0xffff);
+        const bool hashed = test(hashed_.data(), slot_of(bytes & 0xffffffffffu)), partial = test(partial_.data(), bytes >> 8 & 0xffff);
+        return hashed | partial;
     }
 
     // Likewise for ASCII characters of a text whose spaces are U+2581 in tokens.
