@@ -25,7 +25,7 @@ class WordBatch {
 
     explicit WordBatch(MaskForm form = mask_form()) noexcept : wide_(form != MaskForm::plain) {}
 
-    // Word i is bytes starts[i] … starts[i + 1] of text, of which 16 from starts[i] on are readable, and so are 8 more of `starts`.
+    // Word i is bytes starts[i] … starts[i + 1] of text, of which 16 from starts[i] on are readable.
     [[gnu::always_inline]] void ask_for(const char* text, const std::uint32_t* starts, std::size_t count, const WordCache& cache) noexcept {
 #if defined(__x86_64__)
         if (wide_) return ask_avx2(text, starts, count, cache);
@@ -77,13 +77,15 @@ class WordBatch {
     [[gnu::target("avx2,bmi,bmi2"), gnu::noinline]] void ask_avx2(const char* text, const std::uint32_t* starts, std::size_t count, const WordCache& cache) noexcept {
         static_assert(sizeof(detail::KeyRow) == 32);
         alignas(32) std::uint32_t rows[most];  // bytes
-        for (std::size_t i = 0; i < count; i += 8) {
+        std::size_t i = 0;
+        for (; i + 8 <= count; i += 8) {
             const __m256i begin = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(starts + i)), end = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(starts + i + 1));
             const __m256i row = _mm256_slli_epi32(_mm256_min_epu32(_mm256_sub_epi32(end, begin), _mm256_set1_epi32(16)), 5);
             _mm256_store_si256(reinterpret_cast<__m256i*>(rows + i), row);
         }
+        for (; i < count; ++i) rows[i] = std::min<std::uint32_t>(starts[i + 1] - starts[i], 16) << 5;
         const auto* const first = reinterpret_cast<const char*>(detail::key_rows.data());
-        for (std::size_t i = 0; i < count; ++i) ask_for_one(i, text + starts[i], *reinterpret_cast<const detail::KeyRow*>(first + rows[i]), cache);
+        for (i = 0; i < count; ++i) ask_for_one(i, text + starts[i], *reinterpret_cast<const detail::KeyRow*>(first + rows[i]), cache);
     }
 
     // `many` as in look. Of marked words those of up to 12 ids.
