@@ -127,10 +127,6 @@ inline void compose_all(std::vector<ChangedCharacter>& text, Repertoire repertoi
     text.resize(out);
 }
 
-}  // namespace detail
-
-namespace detail {
-
 // Bytes of the character at `at` if it surely is in that form and no mark, without a look at the tables: an ideograph from U+4000 to U+9FFF, and
 // for NFC Latin and Cyrillic letters, kana, ideographic punctuation and Hangul syllables. Else 0.
 inline std::size_t plain_size(std::string_view text, std::size_t at, NormalForm form) noexcept {
@@ -147,32 +143,37 @@ inline std::size_t plain_size(std::string_view text, std::size_t at, NormalForm 
     return (lead == 0xEA && second >= 0xB0) || lead == 0xEB || lead == 0xEC || (lead == 0xED && second < 0x9E) ? 3 : 0;
 }
 
-}  // namespace detail
-
-// Whether the text is surely in that form already (false also for "maybe"); then it is so for every Repertoire.
-inline bool is_normalized_quick(std::string_view text, NormalForm form) noexcept {
+// The first character from `from` on, where one begins that does not depend on those before it, that is not surely in that form; text.size() where all
+// are. (Annex 15's quick check.)
+inline std::size_t first_doubt(std::string_view text, std::size_t from, NormalForm form) noexcept {
     const auto bit = static_cast<std::uint8_t>(1u << static_cast<unsigned>(form));
     std::uint8_t last = 0;
-    for (std::size_t i = 0; i < text.size();) {
+    for (std::size_t i = from; i < text.size();) {
         if (static_cast<unsigned char>(text[i]) < 0x80) {
             i += ascii_run(text, i);
             last = 0;
             continue;
         }
-        if (const std::size_t size = detail::plain_size(text, i, form)) {
+        if (const std::size_t size = plain_size(text, i, form)) {
             i += size;
             last = 0;
             continue;
         }
+        const std::size_t begin = i;
         const char32_t c = next_code_point(text, i);
-        const std::uint8_t flags = detail::normalization_flags(c);
-        if (flags & bit) return false;
-        const std::uint8_t ccc = flags & 16 ? combining_class(c) : std::uint8_t{0};
-        if (ccc != 0 && ccc < last) return false;
+        const std::uint8_t flags = normalization_flags(c);
+        if (flags & bit) return begin;
+        const std::uint8_t ccc = flags & 16 ? unicode::combining_class(c) : std::uint8_t{0};
+        if (ccc != 0 && ccc < last) return begin;
         last = ccc;
     }
-    return true;
+    return text.size();
 }
+
+}  // namespace detail
+
+// Whether the text is surely in that form already (false also for "maybe"); then it is so for every Repertoire.
+inline bool is_normalized_quick(std::string_view text, NormalForm form) noexcept { return detail::first_doubt(text, 0, form) == text.size(); }
 
 // The normalized text (of valid UTF-8) as characters with their change counts.
 inline std::vector<ChangedCharacter> normalized_changes(std::string_view text, NormalForm form, Repertoire repertoire = Repertoire::all) {
@@ -181,12 +182,21 @@ inline std::vector<ChangedCharacter> normalized_changes(std::string_view text, N
     return out;
 }
 
-// The normalized text, of valid UTF-8.
-inline std::string normalized(std::string_view text, NormalForm form) {
-    if (is_normalized_quick(text, form)) return std::string(text);
+// The normalized text, of valid UTF-8. Nothing that is normalized crosses the place before an ASCII character, so only stretches between two of them that
+// have a character in doubt are looked at closely.
+inline std::string normalized(std::string_view text, NormalForm form, Repertoire repertoire = Repertoire::all) {
+    const auto is_ascii = [&](std::size_t i) { return static_cast<unsigned char>(text[i]) < 0x80; };
     std::string out;
     out.reserve(text.size() + text.size() / 4);
-    for (const auto& c : normalized_changes(text, form)) append(out, c.value);
+    for (std::size_t done = 0; done < text.size();) {
+        const std::size_t doubt = detail::first_doubt(text, done, form);
+        std::size_t begin = doubt, end = doubt;
+        while (begin < text.size() && begin > done && !is_ascii(begin)) --begin;
+        while (end < text.size() && !is_ascii(end)) ++end;
+        out.append(text, done, begin - done);
+        for (const auto& c : normalized_changes(text.substr(begin, end - begin), form, repertoire)) append(out, c.value);
+        done = end;
+    }
     return out;
 }
 

@@ -61,14 +61,14 @@ class FastEncoder {
         if (section.empty()) return true;
         std::string normalized;
         if (normalize_first_) {
-            for (const auto& step : parts.normalizer->steps)
-                if (!unicode::is_normalized_quick(section, std::get<UnicodeNormalizer>(step).form)) {
-                    if (!unicode::is_valid_utf8(section)) return false;
-                    AlignedText text = aligned(section);
-                    normalize(*parts.normalizer, text);
-                    section = normalized = std::move(text.text);
-                    break;
-                }
+            bool valid = false;  // known to be UTF-8
+            for (const auto& step : parts.normalizer->steps) {
+                const unicode::NormalForm form = std::get<UnicodeNormalizer>(step).form;
+                if (unicode::is_normalized_quick(section, form)) continue;
+                if (!valid && !unicode::is_valid_utf8(section)) return false;
+                valid = true;
+                section = normalized = unicode::normalized(section, form, unicode::Repertoire::unicode_9);
+            }
         }
         if (puts_space_before(section, begin)) {
             workspace.text.assign(1, ' ').append(section);
