@@ -5,7 +5,9 @@
 #include <random>
 #include <string>
 
+#include "morsel/tokenizer/tokenizer.hpp"
 #include "morsel/unicode/utf8.hpp"
+#include "support/catch.hpp"
 
 namespace morsel_test {
 
@@ -30,6 +32,22 @@ inline std::string random_part(std::mt19937& random) {
     std::string character;
     unicode::append(character, static_cast<char32_t>(random() % (random() % 4 == 0 ? 0x11000 : 0x3400)));
     return character;
+}
+
+// Has every way of encoding give what the plain pipeline gives, on `rounds` texts of such pieces.
+inline void require_what_the_pipeline_gives(const morsel::Tokenizer& tokenizer, std::mt19937& random, int rounds) {
+    for (int i = 0; i < rounds; ++i) {
+        std::string text;
+        for (std::size_t n = random() % 30; n > 0; --n) text += random_part(random);
+        const morsel::Encoding expected = tokenizer.encode_plainly(text), encoding = tokenizer.encode(text);
+        const morsel::IdsWithOffsets placed = tokenizer.encode_with_offsets(text);
+        INFO(text);
+        REQUIRE(tokenizer.encode_ids(text) == expected.ids);
+        REQUIRE(placed.ids == expected.ids);
+        REQUIRE(placed.offsets == expected.offsets);
+        REQUIRE(encoding.tokens == expected.tokens);
+        REQUIRE(encoding.word_ids == expected.word_ids);
+    }
 }
 
 }  // namespace morsel_test

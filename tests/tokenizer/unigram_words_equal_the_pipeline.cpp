@@ -63,17 +63,7 @@ TEST_CASE("unigram models give by characters what the pipeline gives") {
             std::get<Unigram>(parts.model).byte_fallback = byte_fallback;
             const Tokenizer tokenizer(std::move(parts));
             std::mt19937 random(11);
-            for (int i = 0; i < morsel_test::rounds(1000); ++i) {
-                std::string text;
-                for (std::size_t n = random() % 30; n > 0; --n) text += random_part(random);
-                const Encoding expected = tokenizer.encode_plainly(text), encoding = tokenizer.encode(text);
-                const IdsWithOffsets placed = tokenizer.encode_with_offsets(text);
-                INFO(steps.normalizer << ", " << steps.pre_tokenizer << ": " << text);
-                REQUIRE(tokenizer.encode_ids(text) == expected.ids);
-                REQUIRE(placed.ids == expected.ids);
-                REQUIRE(placed.offsets == expected.offsets);
-                REQUIRE(encoding.tokens == expected.tokens);
-                REQUIRE(encoding.word_ids == expected.word_ids);
-            }
+            INFO(steps.normalizer << ", " << steps.pre_tokenizer);
+            require_what_the_pipeline_gives(tokenizer, random, morsel_test::rounds(1000));
         }
 }

@@ -15,6 +15,7 @@
 #include "morsel/tokenizer/models/token_trie.hpp"
 #include "morsel/tokenizer/text/reference_classes.hpp"
 #include "morsel/tokenizer/tokenizer_parts.hpp"
+#include "morsel/unicode/normalize.hpp"
 #include "morsel/unicode/properties.hpp"
 #include "morsel/unicode/utf8.hpp"
 
@@ -63,9 +64,9 @@ class BertWords {
                 if (c.kind == Kind::letter) {
                     if (offsets && (i != end || (c.becomes != 0 && !keeps_size(c)))) return false;
                     if (!copied && (i != end || c.becomes != 0)) scratch.assign(unit, begin, end - begin), copied = true;
-                    if (c.becomes != 0) letters += append(scratch, c.becomes);
-                    else if (copied) scratch.append(unit, i, c.size);
-                    letters += c.becomes == 0, end = i + c.size;
+                    if (copied && c.becomes == 0) scratch.append(unit, i, c.size);
+                    letters += c.becomes != 0 ? append(scratch, c.becomes) : 1;
+                    end = i + c.size;
                 }
                 i += c.size;
             }
@@ -90,13 +91,13 @@ class BertWords {
     static constexpr char32_t first_syllable = 0xAC00, last_syllable = 0xD7A3;
     static bool is_syllable(char32_t c) noexcept { return c >= first_syllable && c <= last_syllable; }
     static bool keeps_size(const Character& c) noexcept { return !is_syllable(c.becomes) && c.size == (c.becomes < 0x80 ? 1u : c.becomes < 0x800 ? 2u : 3u); }
-    // Appends what a letter becomes; gives its number of characters. A Hangul syllable becomes two or three (Unicode, 3.12).
+    // Appends what a letter becomes, of a Hangul syllable its two or three parts; gives the number of characters.
     std::size_t append(std::string& word, char32_t c) const {
-        if (!is_syllable(c) || !takes_syllables_apart_) return unicode::append(word, c), 1;
-        const char32_t syllable = c - first_syllable, final = syllable % 28;
-        unicode::append(word, 0x1100 + syllable / 588), unicode::append(word, 0x1161 + syllable % 588 / 28);
-        if (final != 0) unicode::append(word, 0x11A7 + final);
-        return final != 0 ? 3 : 2;
+        std::size_t count = 0;
+        const auto put = [&](char32_t part) { unicode::append(word, part), ++count; };
+        if (is_syllable(c) && takes_syllables_apart_) unicode::detail::decompose(c, false, put);
+        else put(c);
+        return count;
     }
 
     Character character_at(const std::optional<Normalizer>& normalizer, std::string_view unit, std::size_t i, MappedCharacters& mapped) const {

@@ -3,7 +3,6 @@
 // 40 instructions in place of 60. The plain forms are the reference.
 #pragma once
 #include <algorithm>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
